@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Builds, tests and installs memcgfs. `make help` lists the targets.
+#
+# Variables for the command line:
+#   FLAVOUR=asan|tsan   build with sanitizers, into build/asan, build/tsan
+#   WERROR=1            make warnings errors (the default when CI is set)
+#   V=1                 show the commands
+#   CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR   as everywhere
+#   PYTEST_ARGS, BENCH_ARGS   handed to pytest, to the benchmarks
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+FLAVOUR = release
+PREFIX ?= /usr/local
+PYTHON := /usr/bin/python3
+Q := $(if $(V),,@)
+WERROR ?= $(if $(CI),1)
+
+ifeq ($(filter release asan tsan,$(FLAVOUR)),)
+$(error unknown FLAVOUR "$(FLAVOUR)": release, asan or tsan)
+endif
+
+# ---- Directories: each flavour has its own --------------------------------
+
+B := $(if $(filter release,$(FLAVOUR)),build,build/$(FLAVOUR))
+OBJ := $(B)/obj
+REPORTS := $(CURDIR)/$(B)/reports
+
+# ---- Sources --------------------------------------------------------------
+
+OBJS := $(patsubst src/%.c,$(OBJ)/%.o,$(sort $(wildcard src/*.c)))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,\
+	$(sort $(wildcard tests/unit/test_*.c)))
+C_FILES := $(wildcard src/*.[ch] tests/*.[ch] tests/unit/*.[ch] \
+	bench/*.[ch] demo/*.[ch])
+PYTHON_FILES := scripts/check-layers $(wildcard tests/*.py tests/*/*.py \
+	bench/*.py scripts/*.py demo/*.py)
+SHELL_FILES := .ci/run scripts/check $(wildcard scripts/*.sh demo/*.sh \
+	bench/*.sh)
+
+# ---- Libraries: a private static libfuse wins over the system's -----------
+
+# ThreadSanitizer must see libfuse's locks, so it has a libfuse of its own.
+FUSE_DIR := build/libfuse$(if $(filter tsan,$(FLAVOUR)),-tsan)
+FUSE_PC := $(wildcard $(FUSE_DIR)/lib/pkgconfig/fuse3.pc)
+PKG_CONFIG := PKG_CONFIG_PATH=$(FUSE_DIR)/lib/pkgconfig:$(PKG_CONFIG_PATH) \
+	pkg-config $(if $(FUSE_PC),--static)
+LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3 libcgroup 2>/dev/null)
+LIB_LIBS := $(shell $(PKG_CONFIG) --libs fuse3 libcgroup 2>/dev/null)
+UNIT_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
+
+# ---- Flags ----------------------------------------------------------------
+
+# Callbacks have the parameters that their caller gives them, used or not.
+WARNINGS := -Wall -Wextra -Wshadow -Wundef -Wvla -Wpointer-arith \
+	-Wwrite-strings -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wimplicit-fallthrough -Wno-unused-parameter \
+	$(if $(filter-out 0,$(WERROR)),-Werror)
+
+# Their checks keep gcc from seeing ranges, so two warnings are wrong there.
+SANITIZE_asan := -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined \
+	-Wno-format-truncation -Wno-maybe-uninitialized
+SANITIZE_tsan := -fsanitize=thread \
+	-Wno-format-truncation -Wno-maybe-uninitialized
+SANITIZE := $(SANITIZE_$(FLAVOUR))
+# As shared libraries, UBSan beside ASan knows no log_path.
+SANITIZER_LIBS := $(if $(filter asan,$(FLAVOUR)),\
+	-static-libasan -static-libubsan)
+
+CFLAGS ?= $(if $(SANITIZE),-O1 -g -fno-omit-frame-pointer,-O2 -g)
+COMPILE := $(CC) -std=gnu11 -D_GNU_SOURCE -Isrc $(LIB_CFLAGS) $(CPPFLAGS) \
+	$(WARNINGS) $(SANITIZE) -pthread $(CFLAGS)
+LINK := $(CC) $(SANITIZE) $(SANITIZER_LIBS) -pthread $(CFLAGS) $(LDFLAGS)
+
+# ---- Build ----------------------------------------------------------------
+
+all: $(B)/memcgfs $(B)/mount.memcgfs ## build build/memcgfs
+
+# mount(8) calls mount.TYPE; the program sees by its name how it is called.
+$(B)/mount.memcgfs: $(B)/memcgfs
+	$(Q)ln -sf memcgfs $@
+
+$(B)/memcgfs: $(OBJS) $(B)/flags
+	@echo "  LINK    $@"
+	$(Q)$(LINK) -o $@ $(OBJS) $(LIB_LIBS)
+
+# All that unit tests are linked with.
+$(B)/libmemcgfs.a: $(filter-out %/main.o,$(OBJS)) $(B)/flags
+	@echo "  AR      $@"
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+$(OBJ)/%.o: src/%.c $(B)/flags | have-deps
+	@echo "  CC      $@"
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+$(B)/unit/%: tests/unit/%.c $(B)/libmemcgfs.a $(B)/flags
+	@echo "  CC      $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) -MMD -MP -MF $@.d -o $@ $< $(SANITIZER_LIBS) $(LDFLAGS) \
+		$(B)/libmemcgfs.a $(UNIT_LIBS) $(LIB_LIBS)
+
+# Changes when the commands or the set of sources do, and all is built anew.
+$(B)/flags: force
+	@mkdir -p $(OBJ)
+	@echo '$(COMPILE) | $(LINK) | $(LIB_LIBS) | $(OBJS)' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+-include $(wildcard $(OBJ)/*.d $(B)/unit/*.d)
+
+# ---- What the build needs -------------------------------------------------
+
+have-deps:
+	@missing=$$(scripts/deps.sh --missing build \
+		$(filter tsan,$(FLAVOUR))) || { \
+		echo "missing: $$missing ('make deps' installs it)" >&2; exit 1; }
+
+deps: ## install what building and testing need
+	@scripts/deps.sh build test
+
+# ---- Demonstration and benchmarks -----------------------------------------
+
+demo: ## show what memcgfs is for
+	@scripts/deps.sh build demo
+	@$(MAKE) --no-print-directory all
+	@demo/demo.sh
+
+bench: ## run the benchmarks
+	@scripts/deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) bench/bench.py $(BENCH_ARGS)
+
+# ---- Tests ----------------------------------------------------------------
+
+# Sanitizers write their reports to files, as a daemon has no stderr; any
+# report is a failure. Old sanitizers know no high-entropy address layouts,
+# hence setarch. Suppressions, if any, say why in the file.
+TSAN_SUPP := $(wildcard $(CURDIR)/tests/tsan.supp)
+SANITIZER_ENV := setarch -R env \
+	ASAN_OPTIONS=log_path=$(REPORTS)/asan:detect_stack_use_after_return=1 \
+	UBSAN_OPTIONS=log_path=$(REPORTS)/ubsan:print_stacktrace=1 \
+	TSAN_OPTIONS=log_path=$(REPORTS)/tsan$(TSAN_SUPP:%=:suppressions=%)
+RUN_ENV := $(if $(SANITIZE),$(SANITIZER_ENV))
+
+define no_reports
+	$(if $(SANITIZE),@for report in $(REPORTS)/*; do \
+		[ ! -e "$$report" ] || { cat $(REPORTS)/* >&2; exit 1; }; done)
+endef
+
+check: ## run all of the checks below, in CI's way
+	+@exec scripts/check
+
+check-layers: ## includes point downward only
+	@scripts/check-layers
+
+check-unit: $(UNIT_TESTS) fresh-reports ## C tests of single modules, no root
+	@[ -n '$(UNIT_TESTS)' ] || { echo 'no unit tests' >&2; exit 1; }
+	$(Q)for test in $(UNIT_TESTS); do \
+		echo "  TEST    $$test"; \
+		$(RUN_ENV) timeout 120 $$test || exit 1; \
+	done
+	$(no_reports)
+
+check-integration: all fresh-reports ## mounts and page owners; as root
+	$(Q)PYTHONDONTWRITEBYTECODE=1 \
+		MEMCGFS=$(CURDIR)/$(B)/memcgfs MEMCGFS_FLAVOUR=$(FLAVOUR) \
+		$(RUN_ENV) $(PYTHON) -m pytest tests --fail-on-skip $(PYTEST_ARGS)
+	$(no_reports)
+
+check-asan: ## both again with AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory FLAVOUR=asan check-unit
+	@$(MAKE) --no-print-directory FLAVOUR=asan check-integration
+
+check-tsan: ## both again with ThreadSanitizer
+	@scripts/deps.sh build tsan
+	@$(MAKE) --no-print-directory FLAVOUR=tsan check-unit
+	@$(MAKE) --no-print-directory FLAVOUR=tsan check-integration
+
+fresh-reports:
+	@rm -rf $(REPORTS)
+	@mkdir -p $(REPORTS)
+	@chmod 1777 $(REPORTS) # daemons of ordinary users report, too
+
+# ---- Style ----------------------------------------------------------------
+
+# cppcheck knows no cleanup attribute: leaks are ASan's to find.
+lint: ## static checkers and code format
+	@missing=$$(scripts/deps.sh --missing lint) || { \
+		echo "missing: $$missing ('scripts/deps.sh lint' installs it)" >&2; \
+		exit 1; }
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
+		--enable=warning,performance,portability \
+		--suppress=missingIncludeSystem --suppress=memleak \
+		-Isrc -D_GNU_SOURCE $(filter %.c,$(C_FILES))
+	shellcheck $(SHELL_FILES)
+	pyflakes3 $(PYTHON_FILES)
+
+format: ## bring the C code into format
+	clang-format -i $(C_FILES)
+
+# ---- Installation ---------------------------------------------------------
+
+# mount(8) looks for mount.TYPE in /sbin only, whatever the prefix is.
+MOUNT_DIR ?= /sbin
+BIN_DIR := $(PREFIX)/bin
+EXAMPLES_DIR := $(PREFIX)/share/doc/memcgfs/examples
+EXAMPLES := $(wildcard conf/*)
+
+install: all ## install into PREFIX (/usr/local) below DESTDIR
+	install -D -m 755 build/memcgfs $(DESTDIR)$(BIN_DIR)/memcgfs
+	install -d $(DESTDIR)$(MOUNT_DIR) $(DESTDIR)$(EXAMPLES_DIR)
+	ln -sf $(BIN_DIR)/memcgfs $(DESTDIR)$(MOUNT_DIR)/mount.memcgfs
+	install -m 644 $(EXAMPLES) $(DESTDIR)$(EXAMPLES_DIR)
+
+uninstall: ## remove what install has put there
+	rm -f $(DESTDIR)$(BIN_DIR)/memcgfs $(DESTDIR)$(MOUNT_DIR)/mount.memcgfs
+	rm -f $(EXAMPLES:conf/%=$(DESTDIR)$(EXAMPLES_DIR)/%)
+	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(EXAMPLES_DIR) \
+		$(DESTDIR)$(dir $(EXAMPLES_DIR))
+
+# ---- Cleaning -------------------------------------------------------------
+
+# What takes long to get back stays: the private libfuse.
+clean: ## remove what was built, but the private libfuse
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 \
+		! -name 'libfuse*' ! -name '*deps*' -exec rm -rf {} +
+
+distclean: ## remove build/ altogether
+	rm -rf build
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+.PHONY: all bench check check-asan check-integration check-layers check-tsan \
+	check-unit clean demo deps distclean force format fresh-reports \
+	have-deps help install lint uninstall

@@ -1,0 +1,343 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Brings a Debian machine to where memcgfs builds and its tests run.
+#
+#   deps.sh [GROUP...]           install what is missing (default: build test)
+#   deps.sh --missing [GROUP...] only name what is missing; exit 1 if anything
+#
+# Groups: build, demo, test, tsan, bench, lint (see the table below).
+#
+# memcgfs needs a libfuse that knows FUSE passthrough (3.17). Where Debian's
+# is older, a private static one is built in build/libfuse from the newest
+# source package of Debian, fetched through the machine's own mirror and
+# authenticated by apt. Nothing but packages is installed on the machine, and
+# its apt configuration stays as it is. What is there already costs nothing:
+# no network, no root.
+set -euo pipefail
+shopt -s nullglob
+
+FUSE_MIN=3.17
+# Requests are received into memory that chargers share: custom I/O.
+FUSE_OPTIONS=(-Denable-custom-io=true -Dutils=false -Dtests=false -Duseroot=false)
+FUSE_SUITE=${FUSE_SUITE:-sid}
+DEBIAN_MIRROR=${DEBIAN_MIRROR:-}
+
+cd "$(dirname "$0")/.."
+TOP=$PWD
+BUILD=$TOP/build
+LOG=$BUILD/deps.log
+PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL=C
+
+# group, Debian package, and how to see that it is there: a command, a
+# pkg-config name, a header, a Python module.
+packages() {
+	cat <<-'END'
+	build	make		cmd make
+	build	gcc		cmd gcc
+	build	libc6-dev	header stdlib.h
+	build	pkg-config	cmd pkg-config
+	build	libcgroup-dev	pc libcgroup
+	build	liburing-dev	pc liburing
+	build	libnuma-dev	pc numa
+	build	uthash-dev	header uthash.h
+	libfuse	g++		cmd g++
+	libfuse	meson		cmd meson
+	libfuse	ninja-build	cmd ninja
+	libfuse	patch		cmd patch
+	libfuse	xz-utils	cmd xz
+	demo	fuse3		cmd fusermount3
+	demo	attr		cmd getfattr
+	demo	procps		cmd ps
+	demo	python3		cmd python3
+	test	libcmocka-dev	pc cmocka
+	test	python3-pytest	python pytest
+	test	fuse3		cmd fusermount3
+	test	procps		cmd ps
+	test	acl		cmd setfacl
+	test	attr		cmd getfattr
+	test	libcap2-bin	cmd setcap
+	test	fio		cmd fio
+	test	e2fsprogs	cmd mkfs.ext4
+	test	xfsprogs	cmd mkfs.xfs
+	bench	python3		cmd python3
+	bench	fio		cmd fio
+	bench	fuse3		cmd fusermount3
+	bench	bindfs		cmd bindfs
+	bench	mergerfs	cmd mergerfs
+	lint	clang-format	cmd clang-format
+	lint	cppcheck	cmd cppcheck
+	lint	shellcheck	cmd shellcheck
+	lint	pyflakes3	cmd pyflakes3
+	END
+}
+
+say() {
+	printf 'deps: %s\n' "$*"
+}
+
+die() {
+	printf 'deps: %s\n' "$*" >&2
+	exit 1
+}
+
+# Runs a command with its output in the log; when it fails, the log's end says
+# why and WHAT says what it was for.
+#
+#   logged WHAT COMMAND...
+logged() {
+	local what=$1
+
+	shift
+	if ! "$@" >>"$LOG" 2>&1 </dev/null; then
+		tail -n 15 "$LOG" >&2
+		die "$what failed (all of it: $LOG)"
+	fi
+}
+
+# What is there
+
+is_there() { # KIND NAME
+	case $1 in
+	cmd) command -v "$2" >/dev/null ;;
+	pc) pkg-config --exists "$2" 2>/dev/null ;;
+	header) echo "#include <$2>" | gcc -E - >/dev/null 2>&1 ;;
+	python) /usr/bin/python3 -c "import $2" 2>/dev/null ;;
+	esac
+}
+
+missing_packages() { # GROUP...
+	local wanted=" $* " group package kind name
+
+	while read -r group package kind name; do
+		if [[ $wanted == *" $group "* ]] && ! is_there "$kind" "$name"; then
+			echo "$package"
+		fi
+	done < <(packages) | sort -u
+}
+
+# A private libfuse built as it is today?
+is_current() { # NAME
+	[[ $(cat "$BUILD/$1/recipe" 2>/dev/null) == "${FUSE_OPTIONS[*]}" ]]
+}
+
+# A private libfuse or the system's.
+fuse_is_there() {
+	[[ ! -e $BUILD/libfuse ]] || is_current libfuse || return 1
+	PKG_CONFIG_PATH=$BUILD/libfuse/lib/pkgconfig \
+		pkg-config --atleast-version="$FUSE_MIN" fuse3 2>/dev/null
+}
+
+tsan_fuse_is_there() {
+	is_current libfuse-tsan
+}
+
+wants() { # GROUP
+	[[ " ${GROUPS_WANTED[*]} " == *" $1 "* ]]
+}
+
+missing() {
+	missing_packages "${GROUPS_WANTED[@]}"
+	if wants build; then
+		fuse_is_there || echo "libfuse>=$FUSE_MIN"
+	fi
+	if wants tsan; then
+		tsan_fuse_is_there || echo libfuse-tsan
+	fi
+}
+
+# Debian packages
+
+# Without the lock's fd: a daemon that a package starts would keep the lock.
+as_root() {
+	if [[ $EUID -eq 0 ]]; then
+		"$@" 9>&-
+	else
+		sudo "$@" 9>&-
+	fi
+}
+
+require_root() { # WHY
+	[[ $EUID -eq 0 ]] && return
+	sudo -n true 2>/dev/null && return
+	[[ -t 0 ]] && command -v sudo >/dev/null && sudo -v && return
+	die "$1 needs root: run 'make deps' as root or with sudo"
+}
+
+apt_get() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq \
+		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"
+}
+
+apt_install() { # PACKAGE...
+	[[ $# -gt 0 ]] || return 0
+	command -v apt-get >/dev/null || die "no apt-get here; please install: $*"
+	require_root "installing $*"
+	say "installing $*"
+	# The machine's package lists may be missing or old: ask for new ones
+	# only then.
+	if ! apt_get install -y --no-install-recommends "$@" \
+			>>"$LOG" 2>&1 </dev/null; then
+		say "updating the package lists"
+		logged "apt-get update" apt_get update
+		logged "installing $*" \
+			apt_get install -y --no-install-recommends "$@"
+	fi
+}
+
+# The private libfuse
+
+debian_fuse_is_new_enough() {
+	local candidate
+
+	candidate=$(apt-cache policy libfuse3-dev |
+		sed -n 's/^ *Candidate: *//p')
+	[[ -n $candidate && $candidate != "(none)" ]] &&
+		dpkg --compare-versions "$candidate" ge "$FUSE_MIN"
+}
+
+# The Debian archive that this machine is configured to use. Security and
+# third-party archives carry other labels.
+debian_mirror() {
+	# shellcheck disable=SC2016 # apt expands these
+	apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' \
+		'Created-By: Packages' |
+		sed -n 's/^Debian|main|//p' | head -n 1
+}
+
+# Fetches and unpacks the newest fuse3 source package into build/libfuse-src.
+# apt gets its own sources, state and cache, so that the machine's are not
+# touched; its proxies and keys are the machine's.
+fetch_libfuse() {
+	local apt=$TMP/apt keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	local trust='' patch options
+
+	[[ ! -d $BUILD/libfuse-src ]] || return 0
+	if [[ -z $DEBIAN_MIRROR ]]; then
+		DEBIAN_MIRROR=$(debian_mirror)
+	fi
+	[[ -n $DEBIAN_MIRROR ]] ||
+		die "apt knows no Debian mirror: set DEBIAN_MIRROR=<its URI>"
+	say "fetching the newest fuse3 source package ($FUSE_SUITE)"
+	[[ ! -e $keyring ]] || trust="[signed-by=$keyring] "
+	mkdir -p "$apt"/state/lists/partial "$apt"/cache/archives/partial \
+		"$apt"/download "$TMP"/src
+	echo "deb-src $trust$DEBIAN_MIRROR $FUSE_SUITE main" >"$apt"/sources.list
+	# No sandbox user: _apt may be unable to reach this directory. A mirror
+	# that lags behind will do: what it has is signed all the same.
+	options=(-o Dir::Etc::sourcelist="$apt"/sources.list
+		-o Dir::Etc::sourceparts=- -o Dir::State="$apt"/state
+		-o Dir::Cache="$apt"/cache -o APT::Sandbox::User=root
+		-o Acquire::Check-Valid-Until=false)
+	logged "apt-get update for $FUSE_SUITE" \
+		apt-get "${options[@]}" --error-on=any update
+	cd "$apt"/download
+	logged "fetching fuse3" \
+		apt-get "${options[@]}" source --download-only fuse3
+	cd "$TOP"
+	logged "unpacking fuse3" tar -C "$TMP"/src --strip-components=1 \
+		-xf "$(echo "$apt"/download/fuse3_*.orig.tar.?z)"
+	logged "unpacking fuse3" tar -C "$TMP"/src \
+		-xf "$(echo "$apt"/download/fuse3_*.debian.tar.?z)"
+	if [[ -e $TMP/src/debian/patches/series ]]; then
+		while read -r patch _; do
+			[[ -n $patch && $patch != \#* ]] || continue
+			logged "patch $patch" patch -d "$TMP"/src -p1 \
+				-i "debian/patches/$patch"
+		done <"$TMP"/src/debian/patches/series
+	fi
+	mv "$TMP"/src "$BUILD"/libfuse-src
+}
+
+# Builds the fetched libfuse into build/NAME, all of it or nothing: what is
+# half done lies in the temporary directory.
+#
+#   build_libfuse NAME EXAMPLES(true|false) MESON_OPTION...
+build_libfuse() {
+	local name=$1 examples=$2
+	local work=$TMP/$1-work stage=$TMP/$1-stage
+
+	shift 2
+	[[ ! -e $BUILD/$name ]] || rm -rf "${BUILD:?}/$name"
+	say "building libfuse ($name)"
+	# bindir is where libfuse looks for fusermount3.
+	logged "configuring libfuse" meson setup "$work" "$BUILD"/libfuse-src \
+		--default-library=static --buildtype=release \
+		--prefix="$BUILD/$name" --libdir=lib --bindir=/usr/bin \
+		--sysconfdir=/etc -Dpkgconfig.relocatable=true \
+		"${FUSE_OPTIONS[@]}" -Dexamples="$examples" "$@"
+	logged "building libfuse" ninja -C "$work"
+	logged "installing libfuse" \
+		env DESTDIR="$stage" meson install -C "$work" --no-rebuild
+	if [[ $examples == true ]]; then
+		# The peer that the benchmarks compare with.
+		install -D "$work"/example/passthrough_hp \
+			"$stage$BUILD/$name"/bin/passthrough_hp
+	fi
+	echo "${FUSE_OPTIONS[*]}" >"$stage$BUILD/$name"/recipe
+	mv "$stage$BUILD/$name" "$BUILD/$name"
+}
+
+provide_libfuse() {
+	if wants build && ! fuse_is_there; then
+		if debian_fuse_is_new_enough; then
+			apt_install libfuse3-dev
+		else
+			mapfile -t packages < <(missing_packages libfuse)
+			apt_install "${packages[@]}"
+			fetch_libfuse
+			build_libfuse libfuse true
+		fi
+	fi
+	if wants tsan && ! tsan_fuse_is_there; then
+		mapfile -t packages < <(missing_packages libfuse)
+		apt_install "${packages[@]}"
+		fetch_libfuse
+		build_libfuse libfuse-tsan false \
+			-Db_sanitize=thread -Db_lundef=false
+	fi
+}
+
+main() {
+	local mode=install
+
+	if [[ ${1-} == --missing ]]; then
+		mode=missing
+		shift
+	fi
+	GROUPS_WANTED=("${@:-build test}")
+	# shellcheck disable=SC2206 # one word per group
+	GROUPS_WANTED=(${GROUPS_WANTED[*]})
+	for group in "${GROUPS_WANTED[@]}"; do
+		[[ " build demo test tsan bench lint " == *" $group "* ]] ||
+			die "unknown group \"$group\""
+	done
+
+	mapfile -t needed < <(missing)
+	if [[ $mode == missing ]]; then
+		[[ ${#needed[@]} -eq 0 ]] && exit 0
+		echo "${needed[*]}"
+		exit 1
+	fi
+	[[ ${#needed[@]} -gt 0 ]] || exit 0
+
+	mkdir -p "$BUILD"
+	exec 9>"$BUILD"/.deps.lock
+	flock 9 # a second run waits for the first, and finds all there
+	: >"$LOG"
+	rm -rf "$BUILD"/deps.?????? # of a run that was killed
+	TMP=$(mktemp -d "$BUILD"/deps.XXXXXX)
+	trap 'rm -rf "$TMP"' EXIT
+	trap 'exit 1' INT TERM HUP
+
+	mapfile -t packages < <(missing_packages "${GROUPS_WANTED[@]}")
+	apt_install "${packages[@]}"
+	provide_libfuse
+
+	mapfile -t needed < <(missing)
+	[[ ${#needed[@]} -eq 0 ]] || die "still missing: ${needed[*]}"
+	say "done"
+}
+
+main "$@"

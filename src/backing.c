@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The file below an inode, while it is open; see backing.h. */
+#include "backing.h"
+
+#include "passthrough.h"
+#include "util.h"
+
+#include <fcntl.h>
+
+#define IDLE_LISTS 64 /* the table's shards */
+
+static struct backing *backing_alloc(struct inode *inode)
+{
+	struct backing *backing;
+
+	backing = calloc(1, sizeof(*backing));
+	if (!backing)
+		return NULL;
+	backing->inode = inode;
+	for (int i = 0; i < BACKING_USES; i++)
+		backing->fds[i] = -1;
+	list_init(&backing->idle_link);
+	return backing;
+}
+
+static void backing_free(struct backing *backing)
+{
+	if (!backing)
+		return;
+	if (backing->id > 0)
+		passthrough_unregister(backing->fuse_fd, backing->id);
+	for (int i = 0; i < BACKING_USES; i++)
+		close_fd(backing->fds[i]);
+	free(backing);
+}
+
+/* Under the inode's lock. */
+static void backing_leave_idle(struct inode_idle *idle, struct backing *backing)
+{
+	if (list_empty(&backing->idle_link))
+		return;
+	list_del(&backing->idle_link);
+	idle->count--;
+}
+
+const struct inode_hooks backing_hooks = {
+	.detach = backing_leave_idle,
+	.release = backing_free,
+};
+
+/*
+ * Opens one more time what the inode has, if it has the fd that is asked
+ * for; an @fd that is given is installed. NULL: an fd has to be opened.
+ */
+static struct backing *backing_take(struct inode_table *table,
+				    struct inode *inode, enum backing_use use,
+				    int *fd)
+{
+	struct backing *made = *fd >= 0 ? backing_alloc(inode) : NULL;
+	struct backing *backing;
+
+	inode_lock(table, inode);
+	if (!inode->backing)
+		inode->backing = steal_ptr(&made);
+	backing = inode->backing;
+	if (backing && backing->fds[use] < 0)
+		__atomic_store_n(&backing->fds[use], steal_fd(fd),
+				 __ATOMIC_RELAXED);
+	if (backing && backing->fds[use] < 0)
+		backing = NULL;
+	if (backing) {
+		backing->opens++;
+		backing_leave_idle(inode_idle(table, inode), backing);
+	}
+	inode_unlock(table, inode);
+	backing_free(made);
+	return backing;
+}
+
+static int open_file(struct inode_table *table, struct inode *inode,
+		     bool writable, bool append)
+{
+	int fd;
+
+	if (!writable)
+		return inode_open(table, inode, O_RDONLY | O_NOCTTY);
+	fd = inode_open(table, inode, O_RDWR | O_NOCTTY);
+	if (fd == -EPERM && append)
+		fd = inode_open(table, inode, O_RDWR | O_APPEND | O_NOCTTY);
+	return fd;
+}
+
+int backing_open(struct inode_table *table, struct inode *inode, bool writable,
+		 bool append, struct backing **out)
+{
+	enum backing_use use = writable ? BACKING_WRITE : BACKING_READ;
+	cleanup_close int fd = -1;
+	struct backing *backing;
+
+	/*
+	 * Whether it may be written to is asked of the filesystem each time,
+	 * even if an fd is there: the file may be immutable by now.
+	 */
+	backing = writable ? NULL : backing_take(table, inode, use, &fd);
+	if (!backing) {
+		fd = open_file(table, inode, writable, append);
+		if (fd < 0)
+			return fd;
+		backing = backing_take(table, inode, use, &fd);
+	}
+	if (!backing)
+		return -ENOMEM;
+	*out = backing;
+	return 0;
+}
+
+int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
+		  struct backing **out)
+{
+	cleanup_close int owned = fd;
+	struct backing *backing;
+
+	backing = backing_take(table, inode, BACKING_WRITE, &owned);
+	if (!backing)
+		return -ENOMEM;
+	*out = backing;
+	return 0;
+}
+
+/*
+ * Under the lock: puts the backing on the idle list, and returns one that is
+ * to be freed instead, or NULL. What was open for writing doesn't stay: it
+ * would keep the file from being executed beside the mount.
+ */
+static struct backing *backing_park(struct inode_table *table,
+				    struct backing *backing)
+{
+	struct inode_idle *idle = inode_idle(table, backing->inode);
+	struct backing *victim = backing;
+
+	if (backing->fds[BACKING_WRITE] < 0 &&
+	    backing->fds[BACKING_DIRECT_READ] < 0 &&
+	    backing->fds[BACKING_DIRECT_WRITE] < 0) {
+		backing->idle_since_ns = now_ns();
+		list_add(&idle->list, &backing->idle_link);
+		idle->count++;
+		if (idle->count <=
+		    inode_table_limits(table)->idle_backings / IDLE_LISTS)
+			return NULL;
+		victim = container_of(idle->list.prev, struct backing,
+				      idle_link);
+		backing_leave_idle(idle, victim);
+	}
+	victim->inode->backing = NULL;
+	return victim;
+}
+
+uint64_t backing_close(struct inode_table *table, struct backing *backing)
+{
+	struct inode *inode = backing->inode;
+	struct backing *victim = NULL;
+	uint64_t reserved = 0;
+
+	inode_lock(table, inode);
+	if (--backing->opens == 0) {
+		reserved = backing->reserved_bytes;
+		backing->reserved_bytes = 0;
+		victim = backing_park(table, backing);
+	}
+	inode_unlock(table, inode);
+	backing_free(victim);
+	return reserved;
+}
+
+int backing_read_fd(const struct backing *backing)
+{
+	int fd = __atomic_load_n(&backing->fds[BACKING_READ], __ATOMIC_RELAXED);
+
+	return fd >= 0 ? fd : backing->fds[BACKING_WRITE];
+}
+
+int backing_write_fd(const struct backing *backing)
+{
+	return backing->fds[BACKING_WRITE];
+}
+
+int backing_direct_fd(struct inode_table *table, struct backing *backing,
+		      bool writable)
+{
+	enum backing_use use = writable ? BACKING_DIRECT_WRITE :
+					  BACKING_DIRECT_READ;
+	struct inode *inode = backing->inode;
+	cleanup_close int opened = -1;
+	int fd;
+
+	inode_lock(table, inode);
+	fd = backing->fds[use];
+	inode_unlock(table, inode);
+	if (fd >= 0)
+		return fd;
+	opened = inode_open(table, inode,
+			    (writable ? O_RDWR : O_RDONLY) | O_DIRECT);
+	if (opened < 0)
+		return opened;
+	inode_lock(table, inode);
+	if (backing->fds[use] < 0)
+		backing->fds[use] = steal_fd(&opened);
+	fd = backing->fds[use];
+	inode_unlock(table, inode);
+	return fd;
+}
+
+int backing_passthrough_id(struct inode_table *table, struct backing *backing,
+			   int fuse_fd)
+{
+	struct inode *inode = backing->inode;
+	bool failed;
+	int made, id;
+
+	inode_lock(table, inode);
+	id = backing->id;
+	failed = backing->no_passthrough;
+	inode_unlock(table, inode);
+	if (id)
+		return id;
+	if (failed)
+		return -EOPNOTSUPP;
+	made = passthrough_register(fuse_fd, backing_read_fd(backing));
+	inode_lock(table, inode);
+	if (made > 0 && !backing->id) {
+		backing->id = made;
+		backing->fuse_fd = fuse_fd;
+		made = 0;
+	}
+	id = backing->id ? backing->id : made;
+	/* What was short may be there again at the next open. */
+	backing->no_passthrough = id < 0 && id != -ENFILE && id != -EMFILE &&
+				  id != -ENOMEM;
+	inode_unlock(table, inode);
+	if (made > 0)
+		passthrough_unregister(fuse_fd, made);
+	return id;
+}
+
+void backing_drop_idle(struct inode_table *table, struct inode *inode)
+{
+	struct backing *victim;
+
+	inode_lock(table, inode);
+	victim = inode->backing;
+	if (victim && victim->opens)
+		victim = NULL;
+	if (victim) {
+		backing_leave_idle(inode_idle(table, inode), victim);
+		inode->backing = NULL;
+	}
+	inode_unlock(table, inode);
+	backing_free(victim);
+}
+
+struct expiry {
+	uint64_t since_ns;
+	struct list expired; /* linked by idle_link */
+};
+
+static void expire_list(struct inode_idle *idle, void *userdata)
+{
+	struct expiry *expiry = userdata;
+	struct backing *oldest;
+
+	while (!list_empty(&idle->list)) {
+		oldest = container_of(idle->list.prev, struct backing,
+				      idle_link);
+		if (oldest->idle_since_ns >= expiry->since_ns)
+			return;
+		backing_leave_idle(idle, oldest);
+		oldest->inode->backing = NULL;
+		list_add(&expiry->expired, &oldest->idle_link);
+	}
+}
+
+void backing_expire(struct inode_table *table, uint64_t since_ns)
+{
+	struct expiry expiry = { .since_ns = since_ns };
+	struct backing *backing;
+
+	list_init(&expiry.expired);
+	inode_table_each_idle(table, expire_list, &expiry);
+	while (!list_empty(&expiry.expired)) {
+		backing = container_of(expiry.expired.next, struct backing,
+				       idle_link);
+		list_del(&backing->idle_link);
+		backing_free(backing);
+	}
+}

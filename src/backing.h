@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The file below an inode, while it is open through the mount: at most one
+ * fd for reading, one for reading and writing and one for direct I/O, all
+ * shared by every open of the inode, and one passthrough id. All passthrough
+ * opens of an inode have to use the same id (Linux 6.18 answers EBUSY, which
+ * users see as EIO), so it is made once and published under the lock; who
+ * loses that race closes his own.
+ *
+ * After the last close a backing that was open for reading alone stays for
+ * a while, in a bounded list, so that the next open costs no system call.
+ */
+#ifndef MEMCGFS_BACKING_H
+#define MEMCGFS_BACKING_H
+
+#include "inode.h"
+
+enum backing_use {
+	BACKING_READ,
+	BACKING_WRITE, /* O_RDWR */
+	BACKING_DIRECT_READ,
+	BACKING_DIRECT_WRITE,
+	BACKING_USES,
+};
+
+struct backing {
+	struct inode *inode;
+	int fds[BACKING_USES]; /* inode lock to set; then fixed while open */
+	int id; /* inode lock to set: of passthrough; 0: none yet */
+	int fuse_fd;
+	bool no_passthrough; /* inode lock: registering it failed */
+	uint32_t opens; /* inode lock */
+	uint64_t reserved_bytes; /* inode lock: of the host's room */
+	_Atomic uint64_t end_bytes; /* the file's end, as far as is known */
+	uint64_t idle_since_ns; /* inode lock */
+	struct list idle_link; /* inode lock */
+};
+
+/* For inode_table_new(). */
+extern const struct inode_hooks backing_hooks;
+
+/*
+ * The backing of an inode, opened once more: for reading, or, with
+ * @writable, for both. @append is the caller's O_APPEND, without which
+ * append-only files can't be opened.
+ */
+int backing_open(struct inode_table *table, struct inode *inode, bool writable,
+		 bool append, struct backing **out);
+
+/* The same for a new file, already open for both as @fd, which it takes. */
+int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
+		  struct backing **out);
+
+/*
+ * Ends one open. Gives what was reserved, to be given back, if it was the
+ * last; else 0.
+ */
+uint64_t backing_close(struct inode_table *table, struct backing *backing);
+
+/* The best fd for reading and metadata; for writing; never fails. */
+int backing_read_fd(const struct backing *backing);
+int backing_write_fd(const struct backing *backing);
+
+/* An fd for O_DIRECT; opened at the first call. Or -errno. */
+int backing_direct_fd(struct inode_table *table, struct backing *backing,
+		      bool writable);
+
+/* The id for passthrough, registered at the first call; or -errno. */
+int backing_passthrough_id(struct inode_table *table, struct backing *backing,
+			   int fuse_fd);
+
+/* Forgets the inode's idle backing, if it has one: its last link goes. */
+void backing_drop_idle(struct inode_table *table, struct inode *inode);
+
+/* Forgets those that are idle since before @since_ns. */
+void backing_expire(struct inode_table *table, uint64_t since_ns);
+
+#endif

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The heart, 1: opening and closing; see charge.h. */
+#include "charge_priv.h"
+
+#include "log.h"
+#include "residency.h"
+#include "util.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+int charge_new(const struct charge_config *config, struct charge **out)
+{
+	struct charge *charge;
+
+	charge = calloc(1, sizeof(*charge));
+	if (!charge)
+		return -ENOMEM;
+	charge->rule = config->rule;
+	charge->host = config->host;
+	charge->stats = config->stats;
+	charge->arena = config->arena;
+	charge->sees_owners = config->sees_owners;
+	*out = charge;
+	return 0;
+}
+
+struct charge *charge_free(struct charge *charge)
+{
+	free(charge);
+	return NULL;
+}
+
+void charge_set_table(struct charge *charge, struct inode_table *table)
+{
+	charge->table = table;
+}
+
+void charge_set_connection(struct charge *charge, int fuse_fd,
+			   bool can_passthrough)
+{
+	charge->fuse_fd = fuse_fd;
+	charge->can_passthrough = can_passthrough;
+}
+
+/* -- making files resident -- */
+
+/* The state of the clock and of the host that a look at pages is good for. */
+static struct shadow_moment moment(struct charge *charge)
+{
+	return (struct shadow_moment){
+		.reclaims = host_reclaims(charge->host),
+		/* A claim in the dark drops all: once is enough. */
+		.time_s = charge->sees_owners ?
+				  (uint32_t)(now_ns() / 1000000000u) :
+				  0,
+	};
+}
+
+static int claim(struct charge *charge, int fd, uint64_t size_bytes,
+		 struct residency_found *found)
+{
+	struct charger_call call;
+	int64_t r;
+
+	charge_call_begin(charge, RING_CLAIM, &call);
+	call.ring->fd = fd;
+	call.ring->length = size_bytes;
+	r = charge_call_make(charge, &call);
+	if (r == 0) {
+		stats_add(charge->stats, STATS_claims, 1);
+		stats_add(charge->stats, STATS_claimed_pages,
+			  call.ring->foreign_pages - call.ring->residue_pages);
+		stats_add(charge->stats, STATS_residue_pages,
+			  call.ring->residue_pages);
+		found->resident_pages = call.ring->resident_pages;
+		found->foreign_pages = call.ring->residue_pages;
+	}
+	charge_call_end(charge, &call);
+	return (int)r;
+}
+
+static int read_ahead(struct charge *charge, int fd, uint64_t offset,
+		      uint64_t length)
+{
+	struct charger_call call;
+	int64_t r;
+
+	charge_call_begin(charge, RING_AHEAD, &call);
+	call.ring->fd = fd;
+	call.ring->offset = offset;
+	call.ring->length = length;
+	r = charge_call_make(charge, &call);
+	charge_call_end(charge, &call);
+	if (r == 0)
+		stats_add(charge->stats, STATS_ahead_bytes, length);
+	return (int)r;
+}
+
+static void set_shadow(struct charge *charge, struct inode *inode,
+		       uint64_t size_bytes, uint64_t owned,
+		       const struct shadow_moment *now)
+{
+	inode_lock(charge->table, inode);
+	shadow_set(&inode->shadow, pages_of(size_bytes), owned, now);
+	account_charge(host_account(charge->host), &inode->charge,
+		       owned * page_bytes());
+	inode_unlock(charge->table, inode);
+}
+
+int charge_ahead(struct charge *charge, struct backing *backing,
+		 uint64_t size_bytes, enum shadow_need need)
+{
+	struct residency_found found = { 0 };
+	struct shadow_moment now = moment(charge);
+	int fd = backing_read_fd(backing);
+	uint64_t pages = pages_of(size_bytes);
+	int r;
+
+	if (need == SHADOW_NEEDS_CLAIM) {
+		r = claim(charge, fd, size_bytes, &found);
+		if (r < 0)
+			return r;
+	}
+	if (found.resident_pages + found.foreign_pages < pages) {
+		r = read_ahead(charge, fd, 0, size_bytes);
+		if (r < 0)
+			return r;
+	}
+	set_shadow(charge, backing->inode, size_bytes,
+		   pages - found.foreign_pages, &now);
+	return 0;
+}
+
+/* What is resident of a file that stays strict is to be the host's. */
+static void claim_only(struct charge *charge, struct backing *backing,
+		       uint64_t size_bytes)
+{
+	struct shadow_moment now = moment(charge);
+	struct residency_found found = { 0 };
+
+	if (claim(charge, backing_read_fd(backing), size_bytes, &found) == 0)
+		set_shadow(charge, backing->inode, size_bytes,
+			   found.resident_pages, &now);
+}
+
+/* The room for the file; what it has reserved already is its own. */
+static uint64_t room_for(struct charge *charge, struct backing *backing)
+{
+	uint64_t own;
+
+	inode_lock(charge->table, backing->inode);
+	own = backing->reserved_bytes;
+	inode_unlock(charge->table, backing->inode);
+	return host_room(charge->host) + own;
+}
+
+void charge_refill(struct charge *charge, struct backing *backing,
+		   bool readable)
+{
+	int fd = backing_read_fd(backing);
+	uint64_t size_bytes, resident;
+	struct stat st;
+
+	inode_lock(charge->table, backing->inode);
+	readable |= backing->opens > 1;
+	inode_unlock(charge->table, backing->inode);
+	if (!charge->host || !readable || fstat(fd, &st) < 0)
+		return;
+	size_bytes = (uint64_t)st.st_size;
+	atomic_store_explicit(&backing->end_bytes, size_bytes,
+			      memory_order_relaxed);
+	if (size_bytes > charge->rule.ahead_bytes ||
+	    size_bytes > room_for(charge, backing)) {
+		stats_add(charge->stats, STATS_unsafe_maps, 1);
+		return;
+	}
+	if (residency_count(fd, 0, 0, &resident) == 0 &&
+	    resident >= pages_of(size_bytes))
+		return;
+	charge_ahead(charge, backing, size_bytes, SHADOW_NEEDS_PAGES);
+}
+
+/* -- opening -- */
+
+/* The look of a shadow at the kernel's count; without that, a claim. */
+static enum shadow_need look(struct charge *charge, struct backing *backing)
+{
+	struct shadow_moment now = moment(charge);
+	struct inode *inode = backing->inode;
+	enum shadow_need need;
+	uint64_t resident;
+
+	if (residency_count(backing_read_fd(backing), 0, 0, &resident) < 0)
+		return SHADOW_NEEDS_CLAIM;
+	inode_lock(charge->table, inode);
+	need = shadow_look(&inode->shadow, resident, &now);
+	inode_unlock(charge->table, inode);
+	return need;
+}
+
+/* Room for the file is promised once, as long as it is open at all. */
+static void reserve(struct charge *charge, struct backing *backing,
+		    uint64_t size_bytes)
+{
+	bool first;
+
+	inode_lock(charge->table, backing->inode);
+	first = backing->reserved_bytes == 0;
+	if (first)
+		backing->reserved_bytes = size_bytes;
+	inode_unlock(charge->table, backing->inode);
+	if (first)
+		host_reserve(charge->host, size_bytes);
+}
+
+static enum policy_path choose(struct charge_file *file,
+			       const struct charge_request *request,
+			       uint64_t size_bytes, bool all_owned)
+{
+	struct charge *charge = file->charge;
+	struct policy_facts facts = {
+		.can_passthrough = charge->can_passthrough,
+		.host_is_down = charge->host &&
+				charger_is_down(host_charger(charge->host)),
+		.readable = file->readable,
+		.writable = file->writable,
+		.direct = request->flags & O_DIRECT,
+		.append = request->flags & O_APPEND && file->writable,
+		.all_owned = all_owned,
+		.size_bytes = size_bytes,
+	};
+
+	if (charge->host) {
+		facts.room_bytes = room_for(charge, file->backing);
+		facts.opener_in_host =
+			(file->writable || !all_owned) &&
+			charge->rule.io != POLICY_IO_STRICT &&
+			host_has_thread(charge->host, request->tid);
+	}
+	return policy_choose(&charge->rule, &facts);
+}
+
+/*
+ * Carries out a path as far as it can be; gives the one that holds: without
+ * the pages resident, a reader may not have them by passthrough.
+ */
+static enum policy_path prepare(struct charge_file *file, enum policy_path path,
+				uint64_t size_bytes, enum shadow_need need)
+{
+	struct charge *charge = file->charge;
+	int r = 0;
+
+	switch (path) {
+	case POLICY_AHEAD:
+	case POLICY_STRICT_AHEAD:
+		reserve(charge, file->backing, size_bytes);
+		if (need != SHADOW_NEEDS_NOTHING)
+			r = charge_ahead(charge, file->backing, size_bytes,
+					 need);
+		return r < 0 ? POLICY_STRICT : path;
+	case POLICY_STRICT:
+		if (need == SHADOW_NEEDS_CLAIM)
+			claim_only(charge, file->backing, size_bytes);
+		if (need != SHADOW_NEEDS_NOTHING && file->readable)
+			stats_add(charge->stats, STATS_unsafe_maps, 1);
+		return path;
+	case POLICY_PASSTHROUGH:
+		if (need == SHADOW_NEEDS_NOTHING)
+			reserve(charge, file->backing, size_bytes);
+		else if (charge->host && need == SHADOW_NEEDS_CLAIM)
+			claim_only(charge, file->backing, size_bytes);
+		return path;
+	case POLICY_REFUSE:
+		break;
+	}
+	return path;
+}
+
+static bool path_is_strict(enum policy_path path)
+{
+	return path == POLICY_STRICT || path == POLICY_STRICT_AHEAD;
+}
+
+static void count_open(struct charge *charge, bool strict, bool owned)
+{
+	if (strict)
+		stats_add(charge->stats, STATS_opens_strict, 1);
+	else
+		stats_add(charge->stats, STATS_opens_passthrough, 1);
+	if (!owned)
+		stats_add(charge->stats, STATS_opens_first_touch, 1);
+}
+
+/*
+ * Tells the kernel the path; a file that can't pass through is strict. Once
+ * an inode has a backing in the kernel, every open of it must name it, or
+ * fails with EIO (Linux 6.18): so all do, from the first.
+ */
+static int reply_path(struct charge_file *file, enum policy_path path,
+		      struct charge_reply *reply)
+{
+	struct charge *charge = file->charge;
+	bool strict = path_is_strict(path);
+	int id = 0;
+
+	if (charge->can_passthrough)
+		id = backing_passthrough_id(charge->table, file->backing,
+					    charge->fuse_fd);
+	if (id < 0) {
+		log_warning_once("passthrough fails for a file (%d): such "
+				 "files are read and written strictly",
+				 -id);
+		if (id == -ENFILE || id == -EMFILE || id == -ENOMEM)
+			return id;
+		id = 0;
+	}
+	file->strict = strict || !id;
+	reply->backing_id = id;
+	reply->direct_io = file->strict;
+	reply->file = file;
+	return 0;
+}
+
+static int open_path(struct charge_file *file,
+		     const struct charge_request *request,
+		     struct charge_reply *reply)
+{
+	struct charge *charge = file->charge;
+	enum shadow_need need = SHADOW_NEEDS_PAGES;
+	enum policy_path path;
+	uint64_t size_bytes;
+	struct stat st;
+	int r;
+
+	if (charge->host)
+		need = look(charge, file->backing);
+	if (need == SHADOW_NEEDS_NOTHING) {
+		inode_lock(charge->table, request->inode);
+		size_bytes = request->inode->shadow.file_pages * page_bytes();
+		inode_unlock(charge->table, request->inode);
+	} else {
+		if (fstat(backing_read_fd(file->backing), &st) < 0)
+			return -errno;
+		size_bytes = (uint64_t)st.st_size;
+	}
+	atomic_store_explicit(&file->backing->end_bytes, size_bytes,
+			      memory_order_relaxed);
+	path = choose(file, request, size_bytes, need == SHADOW_NEEDS_NOTHING);
+	path = prepare(file, path, size_bytes, need);
+	/* The charger may have been found gone just now. */
+	if (charge->host && charger_is_down(host_charger(charge->host)))
+		path = choose(file, request, size_bytes, false);
+	if (path == POLICY_REFUSE) {
+		stats_add(charge->stats, STATS_opens_refused, 1);
+		return -EHOSTDOWN;
+	}
+	r = reply_path(file, path, reply);
+	if (r == 0)
+		count_open(charge, file->strict,
+			   charge->host && !charger_is_down(
+						   host_charger(charge->host)));
+	return r;
+}
+
+static struct charge_file *file_new(struct charge *charge,
+				    const struct charge_request *request)
+{
+	int mode = request->flags & O_ACCMODE;
+	struct charge_file *file;
+
+	file = calloc(1, sizeof(*file));
+	if (!file)
+		return NULL;
+	file->charge = charge;
+	file->readable = mode != O_WRONLY;
+	file->writable = mode != O_RDONLY;
+	if (file->readable && file->writable)
+		atomic_store_explicit(&request->inode->attrs_volatile, true,
+				      memory_order_relaxed);
+	return file;
+}
+
+/* Opens by the chosen path the file whose backing is open. */
+static int finish_open(struct charge_file *file,
+		       const struct charge_request *request,
+		       struct charge_reply *reply)
+{
+	int r = 0;
+
+	/* As open(2) does where the filesystem has no direct I/O. */
+	if (request->flags & O_DIRECT) {
+		r = backing_direct_fd(file->charge->table, file->backing,
+				      file->writable);
+		r = r < 0 ? r : 0;
+	}
+	if (r == 0 && request->flags & O_TRUNC)
+		r = charge_truncate(file->charge, request->inode, file, 0,
+				    request->kill_priv);
+	if (r == 0)
+		r = open_path(file, request, reply);
+	if (r < 0)
+		charge_close(file);
+	return r;
+}
+
+int charge_open(struct charge *charge, const struct charge_request *request,
+		struct charge_reply *reply)
+{
+	struct charge_file *file;
+	int r;
+
+	file = file_new(charge, request);
+	if (!file)
+		return -ENOMEM;
+	r = backing_open(charge->table, request->inode,
+			 file->writable || request->flags & O_TRUNC,
+			 request->flags & O_APPEND, &file->backing);
+	if (r < 0) {
+		free(file);
+		return r;
+	}
+	return finish_open(file, request, reply);
+}
+
+int charge_create(struct charge *charge, const struct charge_request *request,
+		  int fd, struct charge_reply *reply)
+{
+	struct charge_file *file;
+	int r;
+
+	file = file_new(charge, request);
+	if (!file) {
+		close_fd(fd);
+		return -ENOMEM;
+	}
+	r = backing_adopt(charge->table, request->inode, fd, &file->backing);
+	if (r < 0) {
+		free(file);
+		return r;
+	}
+	return finish_open(file, request, reply);
+}
+
+void charge_close_backing(struct charge *charge, struct backing *backing)
+{
+	uint64_t reserved = backing_close(charge->table, backing);
+
+	if (reserved)
+		host_unreserve(charge->host, reserved);
+}
+
+void charge_close(struct charge_file *file)
+{
+	charge_close_backing(file->charge, file->backing);
+	free(file);
+}
+
+int charge_file_fd(const struct charge_file *file)
+{
+	return backing_read_fd(file->backing);
+}
+
+bool charge_note_attr(struct charge *charge, struct inode *inode,
+		      uint64_t size_bytes)
+{
+	inode_lock(charge->table, inode);
+	shadow_note_size(&inode->shadow, pages_of(size_bytes));
+	inode_unlock(charge->table, inode);
+	return atomic_load_explicit(&inode->attrs_volatile,
+				    memory_order_relaxed);
+}

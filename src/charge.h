@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The heart: how each open file's bytes go, so that its pages are charged to
+ * the host, whoever reads, writes or maps it.
+ *
+ *  - passthrough: the client's kernel reads, writes and maps the backing
+ *    file itself. Safe where the opener lives in the host, or where all pages
+ *    are the host's already: the charger makes them so before the open is
+ *    answered ("ahead").
+ *  - strict: reads and writes come to the daemon and are made by the charger.
+ *    Mappings still go to the backing file (Linux 6.9: FOPEN_DIRECT_IO with
+ *    FOPEN_PASSTHROUGH), so a file that fits is charged ahead for them, too.
+ */
+#ifndef MEMCGFS_CHARGE_H
+#define MEMCGFS_CHARGE_H
+
+#include "arena.h"
+#include "backing.h"
+#include "charger_ops.h"
+#include "host.h"
+#include "policy.h"
+#include "stats.h"
+
+struct charge;
+
+struct charge_config {
+	struct policy_rule rule;
+	struct host *host; /* NULL: nothing is enforced */
+	struct stats *stats;
+	struct arena *arena;
+	bool sees_owners; /* of pages: chargers can read /proc/kpagecgroup */
+};
+
+/* An open file, of one FUSE file handle. */
+struct charge_file {
+	struct charge *charge;
+	struct backing *backing;
+	bool readable;
+	bool writable;
+	bool strict;
+};
+
+int charge_new(const struct charge_config *config, struct charge **out);
+struct charge *charge_free(struct charge *charge);
+
+/* The table that the files are in, made after the heart that they need. */
+void charge_set_table(struct charge *charge, struct inode_table *table);
+
+/*
+ * The connection to register backing files with; without @can_passthrough
+ * all goes strict. To be called before the first open.
+ */
+void charge_set_connection(struct charge *charge, int fuse_fd,
+			   bool can_passthrough);
+
+struct charge_request {
+	struct inode *inode;
+	int flags; /* of open(2) */
+	pid_t tid; /* of the opener; 0: not to be seen from here */
+	bool kill_priv; /* the opener lacks CAP_FSETID */
+};
+
+/* What the client's kernel is to be told. */
+struct charge_reply {
+	struct charge_file *file;
+	bool direct_io;
+	int backing_id; /* of passthrough; 0: none */
+};
+
+/*
+ * Opens a file. Errors of the backing, or -EHOSTDOWN: there is no charger,
+ * and the rule is to deny.
+ */
+int charge_open(struct charge *charge, const struct charge_request *request,
+		struct charge_reply *reply);
+
+/* The same for a file just made, open for both as @fd, which it takes. */
+int charge_create(struct charge *charge, const struct charge_request *request,
+		  int fd, struct charge_reply *reply);
+
+void charge_close(struct charge_file *file);
+
+/* An fd for what neither reads nor writes pages: fsync, lseek, xattrs. */
+int charge_file_fd(const struct charge_file *file);
+
+/*
+ * What attributes tell of an inode. True: a mapping may change them behind
+ * the client's back, so that they must not be cached.
+ */
+bool charge_note_attr(struct charge *charge, struct inode *inode,
+		      uint64_t size_bytes);
+
+/* -- I/O of a strict file -- */
+
+struct charge_read {
+	struct charge_file *file;
+	uint64_t offset;
+	size_t size;
+	int flags; /* the file's, now */
+	/* The result: it stays until the thread's next call. */
+	const void *data;
+};
+
+/* Bytes read, or -errno. */
+int64_t charge_read(struct charge_read *read);
+
+/*
+ * The same into a pipe, by reference: what the file has there, as far as
+ * that is possible. After any result but the size asked for, the pipe holds
+ * anything.
+ */
+int64_t charge_read_pipe(const struct charge_read *read, int pipe_fd);
+
+struct charge_write {
+	struct charge_file *file;
+	uint64_t offset;
+	const void *data; /* best in the thread's own buffer of the arena */
+	size_t size;
+	int flags;
+	bool kill_priv;
+};
+
+/* Bytes written, or -errno. */
+int64_t charge_write(const struct charge_write *write);
+
+/* @file, unless NULL, is an open one of the inode. */
+int charge_truncate(struct charge *charge, struct inode *inode,
+		    struct charge_file *file, uint64_t size, bool kill_priv);
+
+int charge_fallocate(struct charge_file *file, int mode, uint64_t offset,
+		     uint64_t length, bool kill_priv);
+
+struct charge_copy {
+	struct charge_file *in;
+	uint64_t in_offset;
+	struct charge_file *out;
+	uint64_t out_offset;
+	uint64_t length;
+	bool kill_priv;
+};
+
+/* Bytes copied, or -errno. */
+int64_t charge_copy_range(const struct charge_copy *copy);
+
+/*
+ * A read came that fills the client's own page cache (sendfile(2) and
+ * splice(2) of a strict file do that, charged to the caller).
+ */
+void charge_note_splice(struct charge_file *file);
+
+#endif

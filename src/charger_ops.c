@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the calls on a ring do; see charger_ops.h. */
+#include "charger_ops.h"
+
+#include "residency.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#define AHEAD_SMALL_BYTES (64 * 1024)
+/* Up to here each page is looked at, then one of each few. */
+#define AHEAD_RAMP_BYTES (1024 * 1024)
+#define AHEAD_STEP_BYTES (16 * 1024)
+#define CAP_BIT(cap) (1u << (cap))
+
+/*
+ * A thread without CAP_FSETID writes as an ordinary user does: the kernel
+ * then clears the suid and sgid bits of the file.
+ */
+static void context_set_kill_priv(struct charger_context *context, bool kill)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct caps[2];
+
+	if (context->kills_priv == kill)
+		return;
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return;
+	if (kill)
+		caps[0].effective &= ~CAP_BIT(CAP_FSETID);
+	else
+		caps[0].effective |= caps[0].permitted & CAP_BIT(CAP_FSETID);
+	if (syscall(SYS_capset, &head, caps) == 0)
+		context->kills_priv = kill;
+}
+
+static int64_t do_read(struct charger_context *context, struct ring_call *call)
+{
+	ssize_t n;
+
+	n = pread(call->fd, context->arena + call->buffer, call->length,
+		  (off_t)call->offset);
+	return n < 0 ? -errno : n;
+}
+
+static int64_t do_splice(struct charger_context *context,
+			 struct ring_call *call)
+{
+	loff_t offset = (loff_t)call->offset;
+	uint64_t done = 0;
+	ssize_t n = 0;
+
+	(void)context;
+	if (call->attempts)
+		return -ERESTART;
+	while (done < call->length) {
+		n = splice(call->fd, &offset, call->fd2, NULL,
+			   call->length - done, SPLICE_F_NONBLOCK);
+		if (n <= 0)
+			break;
+		done += (uint64_t)n;
+	}
+	return done || n >= 0 ? (int64_t)done : -errno;
+}
+
+/*
+ * How much of an append its former charger wrote before it died: what the
+ * file grew by, as far as it is this data. (The client's kernel holds the
+ * inode's lock for the whole append, so nobody else grows it through the
+ * mount.)
+ */
+static uint64_t append_landed(struct ring_call *call, const char *data)
+{
+	char piece[4096];
+	uint64_t done = 0;
+	size_t want;
+	ssize_t n;
+
+	while (done < call->length) {
+		want = call->length - done < sizeof(piece) ?
+			       call->length - done :
+			       sizeof(piece);
+		n = pread(call->fd2, piece, want,
+			  (off_t)(call->append_size + done));
+		if (n <= 0 || memcmp(piece, data + done, (size_t)n) != 0)
+			break;
+		done += (uint64_t)n;
+	}
+	return done;
+}
+
+static int64_t do_append(struct ring_call *call, const char *data)
+{
+	uint64_t landed = 0;
+	struct iovec iov;
+	struct stat st;
+	ssize_t n;
+
+	if (call->append_size != RING_SIZE_UNKNOWN) {
+		landed = append_landed(call, data);
+	} else {
+		if (fstat(call->fd, &st) < 0)
+			return -errno;
+		call->append_size = (uint64_t)st.st_size;
+	}
+	if (landed == call->length)
+		return (int64_t)landed;
+	iov.iov_base = (char *)data + landed;
+	iov.iov_len = call->length - landed;
+	n = pwritev2(call->fd, &iov, 1, (off_t)call->offset,
+		     (int)(call->flags & ~RING_KILL_PRIV));
+	return n < 0 ? -errno : (int64_t)landed + n;
+}
+
+/* A write at an offset may be repeated; an append has to look first. */
+static int64_t do_write(struct charger_context *context, struct ring_call *call)
+{
+	char *data = context->arena + call->buffer;
+	struct iovec iov = { .iov_base = data, .iov_len = call->length };
+	ssize_t n;
+
+	context_set_kill_priv(context, call->flags & RING_KILL_PRIV);
+	if (call->flags & RWF_APPEND)
+		return do_append(call, data);
+	n = pwritev2(call->fd, &iov, 1, (off_t)call->offset,
+		     (int)(call->flags & ~RING_KILL_PRIV));
+	return n < 0 ? -errno : n;
+}
+
+static int64_t do_truncate(struct charger_context *context,
+			   struct ring_call *call)
+{
+	context_set_kill_priv(context, call->flags & RING_KILL_PRIV);
+	return ftruncate(call->fd, (off_t)call->offset) < 0 ? -errno : 0;
+}
+
+static int64_t do_fallocate(struct charger_context *context,
+			    struct ring_call *call)
+{
+	context_set_kill_priv(context, call->flags & RING_KILL_PRIV);
+	return fallocate(call->fd, (int)(call->flags & ~RING_KILL_PRIV),
+			 (off_t)call->offset, (off_t)call->length) < 0 ?
+		       -errno :
+		       0;
+}
+
+static int64_t do_copy_range(struct charger_context *context,
+			     struct ring_call *call)
+{
+	loff_t in = (loff_t)call->offset;
+	loff_t out = (loff_t)call->offset2;
+	ssize_t n;
+
+	context_set_kill_priv(context, call->flags & RING_KILL_PRIV);
+	n = copy_file_range(call->fd, &in, call->fd2, &out, call->length, 0);
+	return n < 0 ? -errno : n;
+}
+
+/* fds of a call's own are noted on its slot; see RING_SCRATCH_FDS. */
+static int scratch_note(struct ring_call *call, int index, int fd)
+{
+	if (fd >= 0)
+		call->scratch_fds[index] = fd;
+	return fd;
+}
+
+static void scratch_close(struct ring_call *call)
+{
+	int fd;
+
+	for (int i = 0; i < RING_SCRATCH_FDS; i++) {
+		fd = call->scratch_fds[i];
+		call->scratch_fds[i] = -1;
+		close_fd(fd);
+	}
+}
+
+/* A file description with a readahead state, and no traces, of its own. */
+static int open_for_ahead(int fd)
+{
+	char path[PROC_FD_MAX];
+	int own;
+
+	own = open(proc_fd_path(path, fd),
+		   O_RDONLY | O_NOATIME | O_CLOEXEC | O_NOCTTY);
+	return own < 0 ? -errno : own;
+}
+
+/*
+ * What readahead left out (it never waits for memory) is faulted in; this
+ * also allocates what a hole of a tmpfs file lacks.
+ */
+static int populate(int fd, uint64_t offset, uint64_t length)
+{
+	uint64_t start = offset / page_bytes() * page_bytes();
+	size_t bytes = (size_t)(offset + length - start);
+	void *map;
+	int r = 0;
+
+	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, (off_t)start);
+	if (map == MAP_FAILED)
+		return -errno;
+	if (madvise(map, bytes, MADV_POPULATE_READ) < 0)
+		r = -errno;
+	munmap(map, bytes);
+	return r;
+}
+
+/*
+ * Small files: POSIX_FADV_WILLNEED adds the pages, charged to this process,
+ * one by one, and starts their I/O. It moves no atime.
+ */
+static void ahead_small(const struct ring_call *call)
+{
+	posix_fadvise(call->fd, (off_t)call->offset, (off_t)call->length,
+		      POSIX_FADV_WILLNEED);
+}
+
+/*
+ * Larger ones: as a sequential reader's readahead does it, in folios that
+ * grow with the window; reads and mappings of large folios run at several
+ * times the speed of those of single pages. RWF_NOWAIT starts readahead where
+ * pages are missing, and where a window's mark is, and waits for nothing: the
+ * file's own reader waits for a page only if it comes before its data. The
+ * device's own window is kept: twice that reads cold files at a third.
+ */
+static void ahead_large(const struct ring_call *call, int quiet_fd)
+{
+	uint64_t end = call->offset + call->length;
+	uint64_t at = call->offset;
+	char byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+
+	for (; at < end;
+	     at += at < AHEAD_RAMP_BYTES ? page_bytes() : AHEAD_STEP_BYTES)
+		preadv2(quiet_fd, &iov, 1, (off_t)at, RWF_NOWAIT);
+}
+
+static bool is_resident(const struct ring_call *call)
+{
+	uint64_t resident = 0;
+
+	return residency_count(call->fd, call->offset, call->length,
+			       &resident) == 0 &&
+	       resident >= pages_of(call->length);
+}
+
+static int64_t do_ahead(struct charger_context *context, struct ring_call *call)
+{
+	int r = 0;
+	int fd;
+
+	(void)context;
+	if (call->length <= AHEAD_SMALL_BYTES) {
+		ahead_small(call);
+		if (is_resident(call))
+			return 0;
+	}
+	fd = scratch_note(call, 0, open_for_ahead(call->fd));
+	if (fd < 0)
+		return fd;
+	if (call->length > AHEAD_SMALL_BYTES)
+		ahead_large(call, fd);
+	if (!is_resident(call))
+		r = populate(fd, call->offset, call->length);
+	scratch_close(call);
+	return r;
+}
+
+/* Drops a run of foreign pages; those in use (mapped, locked) stay. */
+static int drop_run(void *userdata, uint64_t offset, uint64_t length)
+{
+	const int *fd = userdata;
+
+	/* Dirty pages are dropped only once they are clean. */
+	sync_file_range(*fd, (off_t)offset, (off_t)length,
+			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				SYNC_FILE_RANGE_WAIT_AFTER);
+	posix_fadvise(*fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+/* Without the kernel's tables every resident page counts as foreign. */
+static int claim_blindly(struct ring_call *call)
+{
+	int r;
+
+	r = residency_count(call->fd, call->offset, call->length,
+			    &call->foreign_pages);
+	if (r < 0)
+		return r;
+	drop_run(&call->fd, call->offset, call->length);
+	call->resident_pages = 0;
+	return residency_count(call->fd, call->offset, call->length,
+			       &call->residue_pages);
+}
+
+/* Counts, drops what is foreign, and counts again what stayed. */
+static int claim_range(struct charger_context *context, struct ring_call *call,
+		       const struct residency_tables *tables, int quiet_fd)
+{
+	struct residency_range range = {
+		.fd = quiet_fd,
+		.offset = call->offset,
+		.length = call->length,
+	};
+	struct residency_found found;
+	int r;
+
+	r = residency_walk(tables, &range, context->memcg_ino, drop_run,
+			   &quiet_fd, &found);
+	if (r < 0)
+		return r;
+	call->foreign_pages = found.foreign_pages;
+	if (found.foreign_pages) {
+		r = residency_walk(tables, &range, context->memcg_ino, NULL,
+				   NULL, &found);
+		if (r < 0)
+			return r;
+	}
+	call->resident_pages = found.resident_pages;
+	/* Others may bring in more meanwhile: they weren't found, then. */
+	call->residue_pages = found.foreign_pages;
+	if (call->foreign_pages < call->residue_pages)
+		call->foreign_pages = call->residue_pages;
+	return 0;
+}
+
+static int64_t do_claim(struct charger_context *context, struct ring_call *call)
+{
+	struct residency_tables tables = {
+		.kpagecgroup_fd = context->kpagecgroup_fd,
+	};
+	int fd, r;
+
+	if (tables.kpagecgroup_fd < 0)
+		return claim_blindly(call);
+	fd = scratch_note(call, 0, residency_open_quietly(call->fd));
+	tables.pagemap_fd = scratch_note(call, 1, residency_open_pagemap());
+	if (fd < 0)
+		r = fd;
+	else if (tables.pagemap_fd < 0)
+		r = tables.pagemap_fd;
+	else
+		r = claim_range(context, call, &tables, fd);
+	scratch_close(call);
+	return r;
+}
+
+typedef int64_t (*charger_op)(struct charger_context *context,
+			      struct ring_call *call);
+
+static const charger_op charger_ops[] = {
+	[RING_READ] = do_read,		 [RING_SPLICE] = do_splice,
+	[RING_WRITE] = do_write,	 [RING_TRUNCATE] = do_truncate,
+	[RING_FALLOCATE] = do_fallocate, [RING_COPY_RANGE] = do_copy_range,
+	[RING_AHEAD] = do_ahead,	 [RING_CLAIM] = do_claim,
+};
+
+void charger_perform(struct charger_context *context, struct ring_call *call)
+{
+	call->result = call->op < ARRAY_SIZE(charger_ops) ?
+			       charger_ops[call->op](context, call) :
+			       -EOPNOTSUPP;
+}
+
+void charger_context_restore(struct charger_context *context)
+{
+	context_set_kill_priv(context, false);
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* On whose behalf a thread acts; see creds.h. */
+#include "creds.h"
+
+#include "util.h"
+
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define CAP_MASK(cap) (1u << (cap))
+
+/* What changing fsuid takes away, and creating in any directory needs. */
+#define KEPT_CAPS                                                     \
+	(CAP_MASK(CAP_DAC_OVERRIDE) | CAP_MASK(CAP_DAC_READ_SEARCH) | \
+	 CAP_MASK(CAP_FOWNER) | CAP_MASK(CAP_MKNOD))
+
+/* A thread's own umask is only its own after unshare(CLONE_FS). */
+static __thread bool has_own_umask;
+static __thread mode_t current_umask;
+static __thread bool has_groups;
+static __thread bool is_switched;
+
+static void set_effective(unsigned int raise, unsigned int lower)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct caps[2];
+
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return;
+	caps[0].effective |= caps[0].permitted & raise;
+	caps[0].effective &= ~lower;
+	syscall(SYS_capset, &head, caps);
+}
+
+bool creds_can_switch(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct caps[2];
+	unsigned int needed = CAP_MASK(CAP_SETUID) | CAP_MASK(CAP_SETGID) |
+			      CAP_MASK(CAP_DAC_OVERRIDE);
+
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return false;
+	return (caps[0].effective & needed) == needed;
+}
+
+int creds_set_umask(mode_t mask)
+{
+	if (!has_own_umask) {
+		if (unshare(CLONE_FS) < 0)
+			return -errno;
+		has_own_umask = true;
+		current_umask = umask(mask);
+	}
+	if (current_umask != mask)
+		umask(mask);
+	current_umask = mask;
+	return 0;
+}
+
+int creds_assume(const struct caller *caller)
+{
+	if (!caller->uid && !caller->gid && !caller->n_groups)
+		return 0;
+	if (caller->n_groups) {
+		if (syscall(SYS_setgroups, caller->n_groups, caller->groups) <
+		    0)
+			return -errno;
+		has_groups = true;
+	}
+	is_switched = true;
+	syscall(SYS_setfsgid, caller->gid);
+	syscall(SYS_setfsuid, caller->uid);
+	if (caller->uid)
+		set_effective(KEPT_CAPS, CAP_MASK(CAP_FSETID));
+	return 0;
+}
+
+void creds_restore(void)
+{
+	if (has_groups)
+		syscall(SYS_setgroups, 0, NULL);
+	has_groups = false;
+	if (!is_switched)
+		return;
+	is_switched = false;
+	/* The kernel gives fsuid 0 its filesystem capabilities back. */
+	syscall(SYS_setfsuid, geteuid());
+	syscall(SYS_setfsgid, getegid());
+}
+
+void creds_lower_fsetid(void)
+{
+	set_effective(0, CAP_MASK(CAP_FSETID));
+}
+
+void creds_raise_fsetid(void)
+{
+	set_effective(CAP_MASK(CAP_FSETID), 0);
+}
+
+void creds_drop_resource(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct caps[2];
+
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return;
+	caps[0].effective &= ~CAP_MASK(CAP_SYS_RESOURCE);
+	caps[0].permitted &= ~CAP_MASK(CAP_SYS_RESOURCE);
+	syscall(SYS_capset, &head, caps);
+}

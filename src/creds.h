@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * On whose behalf a thread acts. The client's kernel has already checked
+ * permissions (default_permissions), so a thread takes over what shows in
+ * new objects (uid, gid, umask, membership of groups) and in cleared suid
+ * and sgid bits, and keeps the rights it needs.
+ *
+ * All of it is per thread (the system calls are made raw: the C library's
+ * would change every thread). An unprivileged daemon acts as itself.
+ */
+#ifndef MEMCGFS_CREDS_H
+#define MEMCGFS_CREDS_H
+
+#include <stddef.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct caller {
+	uid_t uid;
+	gid_t gid;
+	/* Supplementary groups, where they matter; else none. */
+	size_t n_groups;
+	const gid_t *groups;
+};
+
+/* Whether this process can act for others: asked once, at the start. */
+bool creds_can_switch(void);
+
+/*
+ * From here to creds_restore() the thread creates as the caller does, whose
+ * rights to it were checked, so that it keeps its own to enter directories.
+ */
+int creds_assume(const struct caller *caller);
+void creds_restore(void);
+
+/* The umask alone, of this thread alone; any process can have that. */
+int creds_set_umask(mode_t mask);
+
+/*
+ * Gives up, for good, the right to exceed quotas and reserves, which clients
+ * don't have.
+ */
+void creds_drop_resource(void);
+
+/*
+ * Lowers and raises CAP_FSETID alone: what is opened between writes as
+ * somebody who can't keep suid bits.
+ */
+void creds_lower_fsetid(void);
+void creds_raise_fsetid(void);
+
+#endif

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The FUSE front end: names and directories. */
+#include "fuse_priv.h"
+
+#include "util.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	front_reply_lookup(req, front_inode(front_of(req), parent), name);
+}
+
+static void forget_one(struct fuse_front *front, fuse_ino_t ino,
+		       uint64_t nlookup)
+{
+	if (ino != FUSE_ROOT_ID)
+		inode_forget(front->table, front_inode(front, ino), nlookup);
+}
+
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	forget_one(front_of(req), ino, nlookup);
+	fuse_reply_none(req);
+}
+
+void op_forget_multi(fuse_req_t req, size_t count,
+		     struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		forget_one(front_of(req), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+/* -- making -- */
+
+/* What is to be made under a name, by one of three system calls. */
+struct new_object {
+	mode_t mode;
+	dev_t rdev;
+	const char *target; /* of a symbolic link */
+};
+
+static int make_object(int dir_fd, const char *name,
+		       const struct new_object *object)
+{
+	int r;
+
+	if (object->target)
+		r = symlinkat(object->target, dir_fd, name);
+	else if (S_ISDIR(object->mode))
+		r = mkdirat(dir_fd, name, object->mode);
+	else
+		r = mknodat(dir_fd, name, object->mode, object->rdev);
+	return r < 0 ? -errno : 0;
+}
+
+static void make_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name,
+			   const struct new_object *object)
+{
+	struct fuse_front *front = front_of(req);
+	struct inode *dir = front_inode(front, parent);
+	int dir_fd, r;
+
+	dir_fd = inode_fd_get(front->table, dir);
+	if (dir_fd < 0) {
+		fuse_reply_err(req, -dir_fd);
+		return;
+	}
+	r = front_assume_caller(req, object->mode & S_ISGID);
+	if (r == 0)
+		r = make_object(dir_fd, name, object);
+	creds_restore();
+	inode_fd_put(front->table, dir);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		front_reply_lookup(req, dir, name);
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	      dev_t rdev)
+{
+	struct new_object object = { .mode = mode, .rdev = rdev };
+
+	make_and_reply(req, parent, name, &object);
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct new_object object = { .mode = mode | S_IFDIR };
+
+	make_and_reply(req, parent, name, &object);
+}
+
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		const char *name)
+{
+	struct new_object object = { .target = target };
+
+	make_and_reply(req, parent, name, &object);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent,
+	     const char *newname)
+{
+	struct fuse_front *front = front_of(req);
+	struct inode *inode = front_inode(front, ino);
+	struct inode *dir = front_inode(front, newparent);
+	char path[PROC_FD_MAX];
+	int dir_fd, fd;
+	int r = 0;
+
+	fd = inode_fd_get(front->table, inode);
+	dir_fd = inode_fd_get(front->table, dir);
+	if (fd < 0 || dir_fd < 0)
+		r = fd < 0 ? fd : dir_fd;
+	else if (linkat(AT_FDCWD, proc_fd_path(path, fd), dir_fd, newname,
+			AT_SYMLINK_FOLLOW) < 0)
+		r = -errno;
+	if (dir_fd >= 0)
+		inode_fd_put(front->table, dir);
+	if (fd >= 0)
+		inode_fd_put(front->table, inode);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		front_reply_lookup(req, dir, newname);
+}
+
+/* -- removing -- */
+
+/* A name that is about to go, and the inode behind it. */
+struct victim {
+	struct fuse_front *front;
+	struct inode *inode; /* NULL: the kernel doesn't know it */
+	bool is_last; /* of its names */
+};
+
+/*
+ * An inode that loses its last name may live on (open, or somebody's current
+ * directory), and no handle finds it then: its O_PATH fd is kept. An idle
+ * backing is dropped, so that the file's space is freed.
+ */
+static struct victim victim_get(struct fuse_front *front, struct inode *dir,
+				const char *name)
+{
+	struct victim victim = {
+		.front = front,
+		.inode = inode_find(front->table, dir, name),
+	};
+	struct stat st;
+	int fd;
+
+	if (!victim.inode)
+		return victim;
+	fd = inode_fd_get(front->table, victim.inode);
+	if (fd < 0)
+		return victim;
+	victim.is_last = fstatat(fd, "", &st, AT_EMPTY_PATH) < 0 ||
+			 S_ISDIR(st.st_mode) || st.st_nlink <= 1;
+	if (victim.is_last) {
+		inode_fd_pin(front->table, victim.inode);
+		backing_drop_idle(front->table, victim.inode);
+	}
+	inode_fd_put(front->table, victim.inode);
+	return victim;
+}
+
+/* @r is what became of the removal. */
+static void victim_put(const struct victim *victim, int r)
+{
+	if (!victim->inode)
+		return;
+	if (r < 0 && victim->is_last)
+		inode_fd_unpin(victim->front->table, victim->inode);
+	inode_forget(victim->front->table, victim->inode, 1);
+}
+
+static void remove_and_reply(fuse_req_t req, fuse_ino_t parent,
+			     const char *name, int flags)
+{
+	struct fuse_front *front = front_of(req);
+	struct inode *dir = front_inode(front, parent);
+	struct victim victim;
+	int dir_fd;
+	int r = 0;
+
+	victim = victim_get(front, dir, name);
+	dir_fd = inode_fd_get(front->table, dir);
+	if (dir_fd < 0) {
+		r = dir_fd;
+	} else {
+		if (unlinkat(dir_fd, name, flags) < 0)
+			r = -errno;
+		inode_fd_put(front->table, dir);
+	}
+	victim_put(&victim, r);
+	fuse_reply_err(req, -r);
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_and_reply(req, parent, name, 0);
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_and_reply(req, parent, name, AT_REMOVEDIR);
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+	       fuse_ino_t newparent, const char *newname, unsigned int flags)
+{
+	struct fuse_front *front = front_of(req);
+	struct inode *dir = front_inode(front, parent);
+	struct inode *newdir = front_inode(front, newparent);
+	struct victim victim = { .front = front };
+	int dir_fd, newdir_fd;
+	int r = 0;
+
+	/* What is left behind belongs to the caller. */
+	if (flags & RENAME_WHITEOUT)
+		r = front_assume_caller(req, false);
+	if (!(flags & (RENAME_EXCHANGE | RENAME_NOREPLACE)))
+		victim = victim_get(front, newdir, newname);
+	dir_fd = inode_fd_get(front->table, dir);
+	newdir_fd = inode_fd_get(front->table, newdir);
+	if (dir_fd < 0 || newdir_fd < 0)
+		r = dir_fd < 0 ? dir_fd : newdir_fd;
+	if (r == 0 && renameat2(dir_fd, name, newdir_fd, newname, flags) < 0)
+		r = -errno;
+	creds_restore();
+	if (newdir_fd >= 0)
+		inode_fd_put(front->table, newdir);
+	if (dir_fd >= 0)
+		inode_fd_put(front->table, dir);
+	victim_put(&victim, r);
+	fuse_reply_err(req, -r);
+}
+
+/* -- reading directories -- */
+
+/* An open directory; the kernel makes one call on it at a time. */
+struct dir {
+	DIR *stream;
+	off_t offset; /* of the next entry */
+	struct dirent *pending; /* read, but it didn't fit the last reply */
+};
+
+static struct dir *dir_of(const struct fuse_file_info *fi)
+{
+	return (struct dir *)(uintptr_t)fi->fh;
+}
+
+static int dir_open(struct fuse_front *front, struct inode *inode,
+		    struct dir **out)
+{
+	cleanup_close int fd = -1;
+	struct dir *dir;
+
+	fd = inode_open(front->table, inode, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	dir = calloc(1, sizeof(*dir));
+	if (!dir)
+		return -ENOMEM;
+	dir->stream = fdopendir(fd);
+	if (!dir->stream) {
+		free(dir);
+		return -errno;
+	}
+	steal_fd(&fd);
+	*out = dir;
+	return 0;
+}
+
+static void dir_close(struct dir *dir)
+{
+	closedir(dir->stream);
+	free(dir);
+}
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fuse_front *front = front_of(req);
+	struct dir *dir = NULL;
+	int r;
+
+	r = dir_open(front, front_inode(front, ino), &dir);
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	fi->fh = (uintptr_t)dir;
+	/* Kept as long as the directory's mtime is: see attr_timeout. */
+	fi->cache_readdir = 1;
+	fi->keep_cache = 1;
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		dir_close(dir);
+}
+
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	dir_close(dir_of(fi));
+	fuse_reply_err(req, 0);
+}
+
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
+		 struct fuse_file_info *fi)
+{
+	int fd = dirfd(dir_of(fi)->stream);
+	int r;
+
+	(void)ino;
+	r = datasync ? fdatasync(fd) : fsync(fd);
+	fuse_reply_err(req, r < 0 ? errno : 0);
+}
+
+/* The next entry without taking it; NULL with errno 0: the end. */
+static struct dirent *dir_peek(struct dir *dir)
+{
+	errno = 0;
+	if (!dir->pending)
+		dir->pending = readdir(dir->stream);
+	return dir->pending;
+}
+
+static void dir_seek(struct dir *dir, off_t offset)
+{
+	if (offset == dir->offset)
+		return;
+	seekdir(dir->stream, offset);
+	dir->offset = offset;
+	dir->pending = NULL;
+}
+
+/* A reply as it is being filled. */
+struct listing {
+	fuse_req_t req;
+	struct fuse_front *front;
+	struct inode *inode;
+	bool plus;
+	char *buf;
+	size_t size;
+	size_t used;
+};
+
+static bool is_dot(const char *name)
+{
+	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
+/*
+ * What is told of an entry besides its name. One that is gone by now, and
+ * the dots, are told without an inode.
+ */
+static struct inode *entry_look(const struct listing *listing,
+				const struct dirent *entry,
+				struct fuse_entry_param *param)
+{
+	struct inode *inode;
+	struct stat st;
+
+	*param = (struct fuse_entry_param){
+		.attr.st_mode = (mode_t)DTTOIF(entry->d_type),
+		.attr.st_ino = inode_number(listing->inode, entry->d_ino),
+	};
+	if (!listing->plus || is_dot(entry->d_name) ||
+	    inode_lookup(listing->front->table, listing->inode, entry->d_name,
+			 &inode, &st) < 0)
+		return NULL;
+	front_fill_entry(listing->front, inode, &st, param);
+	return inode;
+}
+
+/* False: it doesn't fit. */
+static bool listing_add(struct listing *listing, const struct dirent *entry)
+{
+	char *at = listing->buf + listing->used;
+	size_t left = listing->size - listing->used;
+	struct fuse_entry_param param;
+	struct inode *inode;
+	size_t needed;
+
+	inode = entry_look(listing, entry, &param);
+	needed = listing->plus ? fuse_add_direntry_plus(listing->req, at, left,
+							entry->d_name, &param,
+							entry->d_off) :
+				 fuse_add_direntry(listing->req, at, left,
+						   entry->d_name, &param.attr,
+						   entry->d_off);
+	if (needed > left) {
+		if (inode)
+			inode_forget(listing->front->table, inode, 1);
+		return false;
+	}
+	listing->used += needed;
+	return true;
+}
+
+static void list_and_reply(struct listing *listing, struct dir *dir,
+			   off_t offset)
+{
+	cleanup_free char *buf = malloc(listing->size);
+	struct dirent *entry;
+
+	if (!buf) {
+		fuse_reply_err(listing->req, ENOMEM);
+		return;
+	}
+	listing->buf = buf;
+	dir_seek(dir, offset);
+	while ((entry = dir_peek(dir)) && listing_add(listing, entry)) {
+		dir->offset = entry->d_off;
+		dir->pending = NULL;
+	}
+	if (!entry && errno && !listing->used)
+		fuse_reply_err(listing->req, errno);
+	else
+		fuse_reply_buf(listing->req, buf, listing->used);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		struct fuse_file_info *fi)
+{
+	struct fuse_front *front = front_of(req);
+	struct listing listing = {
+		.req = req,
+		.front = front,
+		.inode = front_inode(front, ino),
+		.size = size,
+	};
+
+	list_and_reply(&listing, dir_of(fi), offset);
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	struct fuse_front *front = front_of(req);
+	struct listing listing = {
+		.req = req,
+		.front = front,
+		.inode = front_inode(front, ino),
+		.plus = true,
+		.size = size,
+	};
+
+	list_and_reply(&listing, dir_of(fi), offset);
+}

@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The FUSE front end: open files. */
+#include "fuse_priv.h"
+#include "transport.h"
+
+#include "util.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Smaller reads are faster copied than passed on by reference. */
+#define PIPE_MIN_BYTES (128 * 1024)
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+/*
+ * libfuse 3.18 passes on what the kernel says of the caller's CAP_FSETID;
+ * before that it has to be guessed.
+ */
+static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+	(void)req;
+	return fi->kill_suidgid;
+#else
+	(void)fi;
+	return fuse_req_ctx(req)->uid != 0;
+#endif
+}
+
+/* For calls whose message says nothing of it. */
+static bool caller_kills_priv(fuse_req_t req)
+{
+	return fuse_req_ctx(req)->uid != 0;
+}
+
+/* Filesystems whose close(2) has nothing to tell: no flush message. */
+static bool close_is_silent(int64_t fs_type)
+{
+	switch (fs_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void fill_info(struct fuse_front *front, struct inode *inode,
+		      const struct charge_reply *reply,
+		      struct fuse_file_info *fi)
+{
+	fi->fh = (uintptr_t)reply->file;
+	fi->backing_id = reply->backing_id;
+	fi->direct_io = reply->direct_io;
+	fi->parallel_direct_writes = reply->direct_io;
+	fi->noflush =
+		!reply->file->writable ||
+		close_is_silent(inode_device(front->table, inode)->fs_type);
+}
+
+static void run_open(struct fuse_front *front, struct job *job)
+{
+	struct charge_request request = {
+		.inode = job->inode,
+		.flags = job->fi.flags,
+		.tid = fuse_req_ctx(job->req)->pid,
+		.kill_priv = kills_priv(job->req, &job->fi),
+	};
+	bool was_volatile = job->inode->attrs_volatile;
+	struct charge_reply reply;
+	int r;
+
+	r = charge_open(front->charge, &request, &reply);
+	if (r < 0) {
+		fuse_reply_err(job->req, -r);
+		return;
+	}
+	/* Attributes given out before may not be kept any longer. */
+	if (job->inode->attrs_volatile && !was_volatile)
+		fuse_lowlevel_notify_inval_inode(front->session,
+						 (uintptr_t)job->inode, -1, 0);
+	fill_info(front, job->inode, &reply, &job->fi);
+	if (fuse_reply_open(job->req, &job->fi) == -ENOENT)
+		charge_close(reply.file);
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.fi = *fi,
+		.run = run_open,
+	};
+
+	front_dispatch(&job);
+}
+
+/* -- creating -- */
+
+/* Makes a file, as the caller would, and opens it for both. */
+static int make_file(fuse_req_t req, int dir_fd, const char *name, int flags,
+		     mode_t mode)
+{
+	int fd, r;
+
+	r = front_assume_caller(req, mode & S_ISGID);
+	if (r < 0) {
+		creds_restore();
+		return r;
+	}
+	fd = openat(dir_fd, name, flags | O_RDWR | O_CLOEXEC | O_NOCTTY, mode);
+	if (fd < 0)
+		fd = -errno;
+	creds_restore();
+	return fd;
+}
+
+/* The new file's inode, opened; on success the inode has one lookup more. */
+static int adopt_file(struct fuse_front *front, struct job *job, int owned_fd,
+		      struct fuse_entry_param *entry,
+		      struct charge_reply *reply)
+{
+	cleanup_close int fd = owned_fd;
+	struct charge_request request = {
+		.flags = job->fi.flags & ~(O_CREAT | O_EXCL | O_TRUNC),
+		.tid = fuse_req_ctx(job->req)->pid,
+	};
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = inode_lookup_fd(front->table, fd, &st, &request.inode);
+	if (r < 0)
+		return r;
+	r = charge_create(front->charge, &request, steal_fd(&fd), reply);
+	if (r < 0) {
+		inode_forget(front->table, request.inode, 1);
+		return r;
+	}
+	front_fill_entry(front, request.inode, &st, entry);
+	fill_info(front, request.inode, reply, &job->fi);
+	job->inode = request.inode;
+	return 0;
+}
+
+static void adopt_and_reply(struct fuse_front *front, struct job *job, int fd)
+{
+	struct fuse_entry_param entry;
+	struct charge_reply reply;
+	int r = fd;
+
+	if (r >= 0)
+		r = adopt_file(front, job, fd, &entry, &reply);
+	if (r < 0) {
+		fuse_reply_err(job->req, -r);
+		return;
+	}
+	if (fuse_reply_create(job->req, &entry, &job->fi) == -ENOENT) {
+		charge_close(reply.file);
+		inode_forget(front->table, job->inode, 1);
+	}
+}
+
+static int create_in(struct fuse_front *front, struct job *job)
+{
+	int dir_fd, fd;
+
+	dir_fd = inode_fd_get(front->table, job->inode);
+	if (dir_fd < 0)
+		return dir_fd;
+	fd = make_file(job->req, dir_fd, job->create.name,
+		       O_CREAT | O_EXCL | O_NOFOLLOW, job->create.mode);
+	inode_fd_put(front->table, job->inode);
+	/*
+	 * Somebody was faster. The permission to open what he made is the
+	 * client kernel's to check: have it look the name up again.
+	 */
+	if (fd == -EEXIST && !(job->fi.flags & O_EXCL))
+		return -ESTALE;
+	return fd;
+}
+
+static void run_create(struct fuse_front *front, struct job *job)
+{
+	adopt_and_reply(front, job, create_in(front, job));
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), parent),
+		.fi = *fi,
+		.run = run_create,
+		.create = { .name = name, .mode = mode },
+	};
+
+	front_dispatch(&job);
+}
+
+/* Without a name no handle finds the file: its fd is kept. */
+static void run_tmpfile(struct fuse_front *front, struct job *job)
+{
+	int dir_fd, fd;
+
+	dir_fd = inode_fd_get(front->table, job->inode);
+	if (dir_fd < 0) {
+		fuse_reply_err(job->req, -dir_fd);
+		return;
+	}
+	fd = make_file(job->req, dir_fd, ".",
+		       O_TMPFILE | (job->fi.flags & O_EXCL), job->create.mode);
+	inode_fd_put(front->table, job->inode);
+	adopt_and_reply(front, job, fd);
+}
+
+void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode,
+		struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), parent),
+		.fi = *fi,
+		.run = run_tmpfile,
+		.create = { .mode = mode },
+	};
+
+	front_dispatch(&job);
+}
+
+/* -- reading and writing: strict files alone come here -- */
+
+/*
+ * Direct reads name the caller's lock owner; what fills the client's page
+ * cache (sendfile(2) does, even here) names none.
+ */
+static bool fills_client_cache(const struct fuse_file_info *fi)
+{
+	return fi->lock_owner == 0;
+}
+
+/*
+ * Answers a large read without a copy in the daemon; false: it is still to
+ * be answered. At the file's end it is: the answer's length comes first.
+ */
+static bool reply_by_pipe(fuse_req_t req, const struct charge_read *read)
+{
+	int fd;
+
+	if (read->flags & O_DIRECT)
+		return false;
+	fd = transport_pipe_begin(read->size);
+	if (fd < 0)
+		return false;
+	if (charge_read_pipe(read, fd) != (int64_t)read->size) {
+		transport_pipe_drop();
+		return false;
+	}
+	if (transport_pipe_send() < 0)
+		return false;
+	fuse_reply_none(req);
+	return true;
+}
+
+static void run_read(struct fuse_front *front, struct job *job)
+{
+	struct charge_read read = {
+		.file = file_of(&job->fi),
+		.offset = (uint64_t)job->io.offset,
+		.size = job->io.size,
+		.flags = job->fi.flags,
+	};
+	int64_t n;
+
+	if (fills_client_cache(&job->fi)) {
+		charge_note_splice(read.file);
+		inval_queue(front->inval, job->inode);
+	}
+	if (read.size >= PIPE_MIN_BYTES && reply_by_pipe(job->req, &read))
+		return;
+	n = charge_read(&read);
+	if (n < 0)
+		fuse_reply_err(job->req, (int)-n);
+	else
+		fuse_reply_buf(job->req, read.data, (size_t)n);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+	     struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.fi = *fi,
+		.run = run_read,
+		.io = { .size = size, .offset = offset },
+	};
+
+	front_dispatch(&job);
+}
+
+static void run_write(struct fuse_front *front, struct job *job)
+{
+	struct charge_write write = {
+		.file = file_of(&job->fi),
+		.offset = (uint64_t)job->io.offset,
+		.data = job->io.data,
+		.size = job->io.size,
+		.flags = job->fi.flags,
+		.kill_priv = kills_priv(job->req, &job->fi),
+	};
+	int64_t n;
+
+	(void)front;
+	n = charge_write(&write);
+	if (n < 0)
+		fuse_reply_err(job->req, (int)-n);
+	else
+		fuse_reply_write(job->req, (size_t)n);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
+	      off_t offset, struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.fi = *fi,
+		.run = run_write,
+		.io = {
+			.size = size,
+			.offset = offset,
+			.data = transport_payload(data),
+		},
+	};
+
+	front_dispatch(&job);
+}
+
+static void run_fallocate(struct fuse_front *front, struct job *job)
+{
+	int r;
+
+	(void)front;
+	r = charge_fallocate(file_of(&job->fi), job->fallocate.mode,
+			     (uint64_t)job->fallocate.offset,
+			     (uint64_t)job->fallocate.length,
+			     caller_kills_priv(job->req));
+	fuse_reply_err(job->req, -r);
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
+		  off_t length, struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.fi = *fi,
+		.run = run_fallocate,
+		.fallocate = {
+			.mode = mode,
+			.offset = offset,
+			.length = length,
+		},
+	};
+
+	front_dispatch(&job);
+}
+
+static void run_copy(struct fuse_front *front, struct job *job)
+{
+	struct charge_copy copy = {
+		.in = file_of(&job->fi),
+		.in_offset = (uint64_t)job->copy.in_offset,
+		.out = file_of(&job->copy.out_fi),
+		.out_offset = (uint64_t)job->copy.out_offset,
+		.length = job->copy.length,
+		.kill_priv = caller_kills_priv(job->req),
+	};
+	int64_t n;
+
+	(void)front;
+	n = charge_copy_range(&copy);
+	if (n < 0)
+		fuse_reply_err(job->req, (int)-n);
+	else
+		fuse_reply_write(job->req, (size_t)n);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+			off_t off_out, struct fuse_file_info *fi_out,
+			size_t length, int flags)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino_in),
+		.fi = *fi_in,
+		.run = run_copy,
+		.copy = {
+			.out_fi = *fi_out,
+			.in_offset = off_in,
+			.out_offset = off_out,
+			.length = length,
+		},
+	};
+
+	(void)ino_out;
+	(void)flags;
+	front_dispatch(&job);
+}
+
+/* -- the rest of an open file -- */
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+	      struct fuse_file_info *fi)
+{
+	off_t at;
+
+	(void)ino;
+	at = lseek(charge_file_fd(file_of(fi)), offset, whence);
+	if (at < 0)
+		fuse_reply_err(req, errno);
+	else
+		fuse_reply_lseek(req, at);
+}
+
+static void run_fsync(struct fuse_front *front, struct job *job)
+{
+	int fd = charge_file_fd(file_of(&job->fi));
+	int r;
+
+	(void)front;
+	r = job->datasync ? fdatasync(fd) : fsync(fd);
+	fuse_reply_err(job->req, r < 0 ? errno : 0);
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+	      struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.fi = *fi,
+		.run = run_fsync,
+		.datasync = datasync,
+	};
+
+	front_dispatch(&job);
+}
+
+/* What closing a copy of the fd tells is what closing the file would. */
+static void run_flush(struct fuse_front *front, struct job *job)
+{
+	int fd;
+
+	(void)front;
+	fd = fcntl(charge_file_fd(file_of(&job->fi)), F_DUPFD_CLOEXEC, 0);
+	if (fd < 0 || close(fd) < 0)
+		fuse_reply_err(job->req, errno);
+	else
+		fuse_reply_err(job->req, 0);
+}
+
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.fi = *fi,
+		.run = run_flush,
+	};
+
+	front_dispatch(&job);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	charge_close(file_of(fi));
+	fuse_reply_err(req, 0);
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The FUSE front end; see fuse_memcgfs.h. Here: the table of operations, the
+ * negotiation with the kernel, and what all handlers share.
+ *
+ * Locks (flock(2), fcntl(2)) are not among the operations on purpose: the
+ * client's kernel then keeps them itself, with all of their rules (fork,
+ * signals, deadlock detection), among all who use the mount.
+ */
+#include "fuse_priv.h"
+
+#include "log.h"
+#include "transport.h"
+#include "util.h"
+
+#include <linux/capability.h>
+#include <sys/syscall.h>
+
+#define MAX_GROUPS 1024
+#define MAX_BACKGROUND 256
+
+int fuse_front_new(const struct fuse_front_config *config,
+		   struct fuse_front **out)
+{
+	struct fuse_front *front;
+	int r;
+
+	front = calloc(1, sizeof(*front));
+	if (!front)
+		return -ENOMEM;
+	front->config = *config;
+	front->charge = config->charge;
+	front->table = config->table;
+	front->can_switch = creds_can_switch();
+	r = pool_new(config->max_threads, &front->pool);
+	if (r == 0)
+		r = inval_new(config->table, &front->inval);
+	if (r < 0) {
+		fuse_front_free(front);
+		return r;
+	}
+	*out = front;
+	return 0;
+}
+
+struct fuse_front *fuse_front_free(struct fuse_front *front)
+{
+	if (!front)
+		return NULL;
+	pool_free(front->pool);
+	inval_free(front->inval);
+	free(front);
+	return NULL;
+}
+
+void fuse_front_set_session(struct fuse_front *front,
+			    struct fuse_session *session)
+{
+	front->session = session;
+	inval_set_session(front->inval, session);
+}
+
+struct fuse_front *front_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+struct inode *front_inode(struct fuse_front *front, fuse_ino_t ino)
+{
+	if (ino == FUSE_ROOT_ID)
+		return inode_table_root(front->table);
+	return (struct inode *)(uintptr_t)ino;
+}
+
+double front_show_attr(struct fuse_front *front, struct inode *inode,
+		       struct stat *st)
+{
+	bool is_volatile = false;
+
+	/*
+	 * A write clears these bits, and the client's kernel goes on
+	 * executing by its cached mode (seen on 6.18, with KILLPRIV_V2).
+	 */
+	if (S_ISREG(st->st_mode) && st->st_mode & (S_ISUID | S_ISGID))
+		is_volatile = true;
+	if (S_ISREG(st->st_mode))
+		is_volatile |= charge_note_attr(front->charge, inode,
+						(uint64_t)st->st_size);
+	st->st_ino = inode_number(inode, st->st_ino);
+	return is_volatile ? 0 : front->config.attr_timeout;
+}
+
+void front_fill_entry(struct fuse_front *front, struct inode *inode,
+		      const struct stat *st, struct fuse_entry_param *entry)
+{
+	*entry = (struct fuse_entry_param){
+		.ino = (uintptr_t)inode,
+		.attr = *st,
+		.entry_timeout = front->config.entry_timeout,
+	};
+	entry->attr_timeout = front_show_attr(front, inode, &entry->attr);
+}
+
+void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name)
+{
+	struct fuse_front *front = front_of(req);
+	struct fuse_entry_param entry;
+	struct inode *inode;
+	struct stat st;
+	int r;
+
+	r = inode_lookup(front->table, parent, name, &inode, &st);
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	front_fill_entry(front, inode, &st, &entry);
+	/* A reply that the kernel no longer wants leaves no reference. */
+	if (fuse_reply_entry(req, &entry) == -ENOENT)
+		inode_forget(front->table, inode, 1);
+}
+
+int front_assume_caller(fuse_req_t req, bool with_groups)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct caller caller = {
+		.uid = ctx->uid,
+		.gid = ctx->gid,
+	};
+	gid_t groups[MAX_GROUPS];
+	int n, r;
+
+	r = creds_set_umask(ctx->umask);
+	if (r < 0 || !front_of(req)->can_switch)
+		return r;
+	if (with_groups) {
+		n = fuse_req_getgroups(req, MAX_GROUPS, groups);
+		caller.n_groups = n > 0 && n <= MAX_GROUPS ? (size_t)n : 0;
+		caller.groups = groups;
+	}
+	return creds_assume(&caller);
+}
+
+/* -- jobs -- */
+
+struct queued_job {
+	struct fuse_front *front;
+	struct job job;
+};
+
+static void run_queued(void *userdata)
+{
+	struct queued_job *queued = userdata;
+
+	queued->job.run(queued->front, &queued->job);
+	free(queued);
+}
+
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+#define req_is_uring(req) fuse_req_is_uring(req)
+#else
+#define req_is_uring(req) false
+#endif
+
+void front_dispatch(const struct job *job)
+{
+	struct fuse_front *front = front_of(job->req);
+	struct queued_job *queued;
+	struct job own;
+
+	if (!req_is_uring(job->req)) {
+		own = *job;
+		own.run(front, &own);
+		return;
+	}
+	queued = malloc(sizeof(*queued));
+	if (queued) {
+		queued->front = front;
+		queued->job = *job;
+		if (pool_submit(front->pool, run_queued, queued) == 0)
+			return;
+		free(queued);
+	}
+	fuse_reply_err(job->req, ENOMEM);
+}
+
+/* -- negotiation -- */
+
+static bool has_sys_admin(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct caps[2];
+
+	return syscall(SYS_capget, &head, caps) == 0 &&
+	       caps[0].effective & 1u << CAP_SYS_ADMIN;
+}
+
+/* NULL: files can pass through; else why not. */
+static const char *why_no_passthrough(struct fuse_conn_info *conn)
+{
+	if (!fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH))
+		return "the kernel has no FUSE passthrough (Linux 6.9 and "
+		       "later have it)";
+	if (!has_sys_admin()) {
+		fuse_unset_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
+		return "FUSE passthrough needs CAP_SYS_ADMIN";
+	}
+	return NULL;
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	/* Wanted where the kernel has them. */
+	static const uint64_t features[] = {
+		FUSE_CAP_DONT_MASK,
+		FUSE_CAP_POSIX_ACL,
+		FUSE_CAP_READDIRPLUS,
+		FUSE_CAP_READDIRPLUS_AUTO,
+		FUSE_CAP_PARALLEL_DIROPS,
+		/* No GETXATTR(security.capability) before each write. */
+		FUSE_CAP_HANDLE_KILLPRIV_V2,
+		/* Only matters to files that can't pass through. */
+		FUSE_CAP_DIRECT_IO_ALLOW_MMAP,
+	};
+	struct fuse_front *front = userdata;
+	const char *why_strict;
+
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
+		fuse_set_feature_flag(conn, features[i]);
+	fuse_unset_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
+	why_strict = why_no_passthrough(conn);
+	/* One filesystem may lie between: overlayfs on top still works. */
+	conn->max_backing_stack_depth = 1;
+	conn->max_write = ARENA_BUFFER_BYTES;
+	conn->max_read = (unsigned int)transport_max_read();
+	conn->max_background = MAX_BACKGROUND;
+	conn->time_gran = 1;
+	charge_set_connection(front->charge, fuse_session_fd(front->session),
+			      !why_strict);
+	front->config.ready(front->config.userdata, why_strict);
+}
+
+const struct fuse_lowlevel_ops fuse_front_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.statx = op_statx,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.open = op_open,
+	.create = op_create,
+	.tmpfile = op_tmpfile,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.release = op_release,
+	.fsync = op_fsync,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+	.fsyncdir = op_fsyncdir,
+	.statfs = op_statfs,
+	.setxattr = op_setxattr,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.removexattr = op_removexattr,
+	.ioctl = op_ioctl,
+	.fallocate = op_fallocate,
+	.lseek = op_lseek,
+	.copy_file_range = op_copy_file_range,
+};

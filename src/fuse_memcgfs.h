@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The FUSE front end: unpacks requests, calls one function below, replies
+ * exactly once. It knows names, attributes and handles; what is charged to
+ * whom is charge.h's.
+ */
+#ifndef MEMCGFS_FUSE_MEMCGFS_H
+#define MEMCGFS_FUSE_MEMCGFS_H
+
+#include "charge.h"
+#include "inode.h"
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
+#include <fuse_lowlevel.h>
+
+struct fuse_front;
+
+struct fuse_front_config {
+	struct charge *charge;
+	struct inode_table *table;
+	double attr_timeout; /* seconds */
+	double entry_timeout;
+	unsigned int max_threads;
+	/* Called once, when the kernel is ready to be served. */
+	void (*ready)(void *userdata, const char *why_strict);
+	void *userdata;
+};
+
+int fuse_front_new(const struct fuse_front_config *config,
+		   struct fuse_front **out);
+struct fuse_front *fuse_front_free(struct fuse_front *front);
+
+/* For fuse_session_new(); the userdata is the front. */
+extern const struct fuse_lowlevel_ops fuse_front_ops;
+
+/* To be told before the loop starts: handlers send notifications. */
+void fuse_front_set_session(struct fuse_front *front,
+			    struct fuse_session *session);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of the FUSE front end share. */
+#ifndef MEMCGFS_FUSE_PRIV_H
+#define MEMCGFS_FUSE_PRIV_H
+
+#include "creds.h"
+#include "fuse_memcgfs.h"
+#include "inval.h"
+#include "pool.h"
+
+struct fuse_front {
+	struct fuse_front_config config;
+	struct charge *charge;
+	struct inode_table *table;
+	struct fuse_session *session;
+	struct pool *pool;
+	struct inval *inval;
+	bool can_switch; /* act with the caller's ids */
+};
+
+/* The front and the inode of a request. */
+struct fuse_front *front_of(fuse_req_t req);
+struct inode *front_inode(struct fuse_front *front, fuse_ino_t ino);
+
+/* The attributes to show, from those of the backing; and for how long. */
+double front_show_attr(struct fuse_front *front, struct inode *inode,
+		       struct stat *st);
+
+/* The reply's entry for an inode just looked up. */
+void front_fill_entry(struct fuse_front *front, struct inode *inode,
+		      const struct stat *st, struct fuse_entry_param *entry);
+
+/* Looks a name up and replies; on failure with the errno. */
+void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name);
+
+/*
+ * Acts as the caller from here to creds_restore(). His groups are looked up
+ * only @with_groups: the system needs them for a setgid bit in @mode alone.
+ */
+int front_assume_caller(fuse_req_t req, bool with_groups);
+
+/*
+ * A request whose work may wait: for a charger, a disk. With /dev/fuse it is
+ * done in the worker that took it. Over io_uring a worker is all that serves
+ * its CPU, so it is done by a thread of the pool.
+ */
+struct job {
+	fuse_req_t req;
+	struct inode *inode;
+	struct fuse_file_info fi;
+	void (*run)(struct fuse_front *front, struct job *job);
+	union {
+		struct {
+			size_t size;
+			off_t offset;
+			const char *data;
+		} io;
+		struct {
+			const char *name;
+			mode_t mode;
+		} create;
+		struct {
+			struct stat attr;
+			int to_set;
+			bool has_fi;
+		} setattr;
+		struct {
+			int mode;
+			off_t offset;
+			off_t length;
+		} fallocate;
+		struct {
+			struct fuse_file_info out_fi;
+			off_t in_offset;
+			off_t out_offset;
+			size_t length;
+		} copy;
+		int datasync;
+	};
+};
+
+void front_dispatch(const struct job *job);
+
+static inline struct charge_file *file_of(const struct fuse_file_info *fi)
+{
+	return (struct charge_file *)(uintptr_t)fi->fh;
+}
+
+/* fuse_dir.c */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup);
+void op_forget_multi(fuse_req_t req, size_t count,
+		     struct fuse_forget_data *forgets);
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	      dev_t rdev);
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		const char *name);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+	       fuse_ino_t newparent, const char *newname, unsigned int flags);
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent,
+	     const char *newname);
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi);
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
+		 struct fuse_file_info *fi);
+
+/* fuse_attr.c */
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi);
+void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
+	      struct fuse_file_info *fi);
+void op_readlink(fuse_req_t req, fuse_ino_t ino);
+void op_statfs(fuse_req_t req, fuse_ino_t ino);
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		 const char *value, size_t size, int flags);
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+	      struct fuse_file_info *fi, unsigned int flags, const void *in_buf,
+	      size_t in_size, size_t out_size);
+
+/* fuse_file.c */
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
+void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode,
+		struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+	     struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
+	      off_t offset, struct fuse_file_info *fi);
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+	      struct fuse_file_info *fi);
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
+		  off_t length, struct fuse_file_info *fi);
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+	      struct fuse_file_info *fi);
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+			off_t off_out, struct fuse_file_info *fi_out,
+			size_t length, int flags);
+
+#endif

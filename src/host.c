@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A host at work; see host.h. */
+#include "host.h"
+
+#include "log.h"
+#include "util.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ROOM_REFRESH_NS 100000000ull
+#define OPENER_CACHE 8
+
+struct host {
+	struct cgroup_tree *tree;
+	struct cgroup_host *cgroup;
+	struct charger *charger;
+	struct account *account;
+	/* What the kernel said last; relaxed, one thread refreshes. */
+	_Atomic uint64_t room_bytes;
+	_Atomic uint32_t reclaims;
+	_Atomic uint64_t next_refresh_ns;
+	_Atomic uint64_t reserved_bytes;
+};
+
+static void host_refresh(struct host *host)
+{
+	uint64_t next = atomic_load_explicit(&host->next_refresh_ns,
+					     memory_order_relaxed);
+	uint64_t now = now_ns();
+	struct cgroup_room room;
+
+	if (now < next)
+		return;
+	if (!atomic_compare_exchange_strong(&host->next_refresh_ns, &next,
+					    now + ROOM_REFRESH_NS))
+		return;
+	if (cgroup_host_room(host->cgroup, &room) < 0)
+		return;
+	atomic_store_explicit(&host->room_bytes, room.bytes,
+			      memory_order_relaxed);
+	atomic_store_explicit(&host->reclaims, (uint32_t)room.reclaims,
+			      memory_order_relaxed);
+}
+
+static int host_start_charger(struct host *host,
+			      const struct host_config *config)
+{
+	struct charger_birth birth = {
+		.procs_fd = cgroup_host_procs_fd(host->cgroup),
+		.memcg_ino = cgroup_host_memcg_ino(host->cgroup),
+		.kpagecgroup_fd = config->kpagecgroup_fd,
+		.arena_fd = config->arena_fd,
+	};
+	char path[CGROUP_PATH_MAX * 2];
+	const char *created;
+	int r;
+
+	for (unsigned int i = 0;; i++) {
+		created = cgroup_host_created(host->cgroup, i);
+		if (!created)
+			break;
+		snprintf(path, sizeof(path), "%s%s",
+			 cgroup_tree_mountpoint(host->tree), created);
+		r = spawner_give_back(config->spawner, path);
+		if (r < 0)
+			return r;
+	}
+	return charger_new(config->spawner, &birth,
+			   cgroup_host_path(host->cgroup), &host->charger);
+}
+
+int host_new(const struct host_config *config, struct host **out)
+{
+	struct host *host;
+	int r;
+
+	host = calloc(1, sizeof(*host));
+	if (!host)
+		return -ENOMEM;
+	host->tree = config->tree;
+	r = cgroup_host_new(config->tree, config->path, config->create,
+			    &host->cgroup);
+	if (r == 0) {
+		host->account = account_new(config->books, config->path);
+		r = host->account ? 0 : -ENOMEM;
+	}
+	if (r == 0)
+		r = host_start_charger(host, config);
+	if (r < 0) {
+		host_free(host);
+		return r;
+	}
+	host_refresh(host);
+	*out = host;
+	return 0;
+}
+
+struct host *host_free(struct host *host)
+{
+	if (!host)
+		return NULL;
+	charger_free(host->charger);
+	account_free(host->account);
+	cgroup_host_free(host->cgroup);
+	free(host);
+	return NULL;
+}
+
+struct charger *host_charger(const struct host *host)
+{
+	return host->charger;
+}
+
+struct account *host_account(const struct host *host)
+{
+	return host->account;
+}
+
+const char *host_target(const struct host *host)
+{
+	return cgroup_host_target(host->cgroup);
+}
+
+const char *host_path(const struct host *host)
+{
+	return cgroup_host_path(host->cgroup);
+}
+
+/* -- openers -- */
+
+/*
+ * An fd of /proc/TID/cgroup names one thread, not a number that may be used
+ * again, and tells at each read where the thread is now. Each worker keeps a
+ * few: a repeated question is one system call.
+ */
+struct opener {
+	pid_t tid;
+	int fd;
+};
+
+static __thread struct opener openers[OPENER_CACHE];
+
+static ssize_t opener_read(const struct opener *opener, char *text, size_t size)
+{
+	ssize_t n = pread(opener->fd, text, size - 1, 0);
+
+	if (n >= 0)
+		text[n] = '\0';
+	return n;
+}
+
+static bool opener_open(struct opener *opener, pid_t tid)
+{
+	char name[64];
+
+	if (opener->tid)
+		close_fd(opener->fd);
+	snprintf(name, sizeof(name), "/proc/%d/cgroup", (int)tid);
+	opener->fd = open(name, O_RDONLY | O_CLOEXEC);
+	opener->tid = opener->fd >= 0 ? tid : 0;
+	return opener->fd >= 0;
+}
+
+bool host_has_thread(const struct host *host, pid_t tid)
+{
+	struct opener *opener = &openers[(unsigned int)tid % OPENER_CACHE];
+	char path[CGROUP_PATH_MAX];
+	char text[CGROUP_PATH_MAX];
+
+	/* A process of another pid namespace has no number here. */
+	if (tid <= 0)
+		return false;
+	if (opener->tid != tid && !opener_open(opener, tid))
+		return false;
+	if (opener_read(opener, text, sizeof(text)) < 0 &&
+	    (!opener_open(opener, tid) ||
+	     opener_read(opener, text, sizeof(text)) < 0))
+		return false;
+	return cgroup_tree_parse_proc(host->tree, text, path) == 0 &&
+	       strcmp(path, host_path(host)) == 0;
+}
+
+/* -- room -- */
+
+uint64_t host_room(struct host *host)
+{
+	uint64_t reserved, room;
+
+	host_refresh(host);
+	room = atomic_load_explicit(&host->room_bytes, memory_order_relaxed);
+	reserved = atomic_load_explicit(&host->reserved_bytes,
+					memory_order_relaxed);
+	room /= 2;
+	return room > reserved ? room - reserved : 0;
+}
+
+uint32_t host_reclaims(struct host *host)
+{
+	host_refresh(host);
+	return atomic_load_explicit(&host->reclaims, memory_order_relaxed);
+}
+
+void host_reserve(struct host *host, uint64_t bytes)
+{
+	atomic_fetch_add_explicit(&host->reserved_bytes, bytes,
+				  memory_order_relaxed);
+}
+
+void host_unreserve(struct host *host, uint64_t bytes)
+{
+	atomic_fetch_sub_explicit(&host->reserved_bytes, bytes,
+				  memory_order_relaxed);
+}

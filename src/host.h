@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A host at work: the cgroup, the charger in it, its account, and how much
+ * of its room is promised to files that are open in passthrough.
+ */
+#ifndef MEMCGFS_HOST_H
+#define MEMCGFS_HOST_H
+
+#include "accounting.h"
+#include "cgroup.h"
+#include "charger.h"
+
+struct host;
+
+struct host_config {
+	struct cgroup_tree *tree;
+	struct spawner *spawner;
+	struct account *books; /* parent of the host's account */
+	const char *path; /* of the target, within the hierarchy */
+	int kpagecgroup_fd;
+	int arena_fd;
+	bool create;
+};
+
+/* Errors: those of cgroup_host_new() and charger_new(). */
+int host_new(const struct host_config *config, struct host **out);
+
+/* Ends the charger, and gives back the cgroups that were made. */
+struct host *host_free(struct host *host);
+
+struct charger *host_charger(const struct host *host);
+struct account *host_account(const struct host *host);
+const char *host_target(const struct host *host);
+const char *host_path(const struct host *host);
+
+/* Whether the thread lives in the host, now; false when in doubt. */
+bool host_has_thread(const struct host *host, pid_t tid);
+
+/*
+ * The room for one more file in passthrough, in bytes, and the host's count
+ * of reclaims. The kernel is asked at most every 100 ms.
+ */
+uint64_t host_room(struct host *host);
+uint32_t host_reclaims(struct host *host);
+
+/* Promises room to an open file, and takes the promise back. */
+void host_reserve(struct host *host, uint64_t bytes);
+void host_unreserve(struct host *host, uint64_t bytes);
+
+#endif

@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The inodes that the client's kernel knows; see inode.h. */
+#include "inode.h"
+
+#include "util.h"
+
+#include <limits.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#define SHARDS 64
+#define MAX_DEVICES 1024
+#define HANDLE_NONE (-1) /* handle_type: the bytes are an inode number */
+#define DEVICE_INO_SHIFT 48
+
+struct shard {
+	pthread_mutex_t lock;
+	struct inode *inodes; /* uthash head */
+	struct list fd_lru; /* unused O_PATH fds, the latest used first */
+	unsigned int fd_count;
+	struct inode_idle idle;
+} __attribute__((aligned(64)));
+
+struct inode_table {
+	struct shard shards[SHARDS];
+	struct inode_limits limits;
+	struct inode_hooks hooks;
+	struct inode *root;
+	_Atomic dev_t excluded;
+	/*
+	 * Devices are added under the lock and never change after the
+	 * release store of their number, so they are read without it.
+	 */
+	pthread_mutex_t devices_lock;
+	_Atomic uint32_t n_devices;
+	struct inode_device devices[MAX_DEVICES];
+};
+
+/* A key on the stack, with room for any handle. */
+struct key {
+	uint32_t device;
+	struct file_handle handle;
+	unsigned char bytes[MAX_HANDLE_SZ];
+};
+
+static size_t key_size(const struct file_handle *handle)
+{
+	return sizeof(uint32_t) + sizeof(*handle) + handle->handle_bytes;
+}
+
+/* FNV-1a; the low bits pick the shard, uthash uses all. */
+static uint32_t key_hash(const struct key *key)
+{
+	const unsigned char *p = (const unsigned char *)&key->device;
+	size_t size = key_size(&key->handle);
+	uint32_t hash = 2166136261u;
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ p[i]) * 16777619u;
+	return hash ^ hash >> 15;
+}
+
+static struct shard *shard_of(struct inode_table *table, uint32_t hash)
+{
+	return &table->shards[hash >> 26];
+}
+
+static struct shard *inode_shard(struct inode_table *table,
+				 const struct inode *inode)
+{
+	return shard_of(table, inode->hh.hashv);
+}
+
+_Static_assert(SHARDS == 1 << (32 - 26), "the hash's top bits pick a shard");
+
+void inode_lock(struct inode_table *table, const struct inode *inode)
+{
+	pthread_mutex_lock(&inode_shard(table, inode)->lock);
+}
+
+void inode_unlock(struct inode_table *table, const struct inode *inode)
+{
+	pthread_mutex_unlock(&inode_shard(table, inode)->lock);
+}
+
+struct inode_idle *inode_idle(struct inode_table *table,
+			      const struct inode *inode)
+{
+	return &inode_shard(table, inode)->idle;
+}
+
+const struct inode_limits *inode_table_limits(const struct inode_table *t)
+{
+	return &t->limits;
+}
+
+void inode_table_each_idle(struct inode_table *table,
+			   void (*fn)(struct inode_idle *idle, void *userdata),
+			   void *userdata)
+{
+	for (int i = 0; i < SHARDS; i++) {
+		pthread_mutex_lock(&table->shards[i].lock);
+		fn(&table->shards[i].idle, userdata);
+		pthread_mutex_unlock(&table->shards[i].lock);
+	}
+}
+
+uint64_t inode_table_count(struct inode_table *table)
+{
+	uint64_t count = 0;
+
+	for (int i = 0; i < SHARDS; i++) {
+		pthread_mutex_lock(&table->shards[i].lock);
+		count += HASH_COUNT(table->shards[i].inodes);
+		pthread_mutex_unlock(&table->shards[i].lock);
+	}
+	return count;
+}
+
+const struct inode_device *inode_device(const struct inode_table *table,
+					const struct inode *inode)
+{
+	return &table->devices[inode->device];
+}
+
+ino_t inode_number(const struct inode *inode, ino_t ino)
+{
+	return ino ^ (ino_t)inode->device << DEVICE_INO_SHIFT;
+}
+
+void inode_table_exclude(struct inode_table *table, dev_t dev)
+{
+	atomic_store(&table->excluded, dev);
+}
+
+/* -- devices -- */
+
+static int device_find(const struct inode_table *table, dev_t dev)
+{
+	uint32_t n =
+		atomic_load_explicit(&table->n_devices, memory_order_acquire);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (table->devices[i].dev == dev)
+			return (int)i;
+	return -ENODEV;
+}
+
+/* Handles have to be had, and to be usable: try both. */
+static bool handles_work(int mount_fd)
+{
+	struct key key = { .handle.handle_bytes = MAX_HANDLE_SZ };
+	int mount_id, fd;
+
+	if (name_to_handle_at(mount_fd, "", &key.handle, &mount_id,
+			      AT_EMPTY_PATH) < 0)
+		return false;
+	fd = open_by_handle_at(mount_fd, &key.handle, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	close_fd(fd);
+	return true;
+}
+
+/* @mount_fd, a directory of the device, is taken over; -1: no handles. */
+static int device_add(struct inode_table *table, dev_t dev, int mount_fd,
+		      int64_t fs_type)
+{
+	uint32_t n;
+	int index;
+
+	if (mount_fd >= 0 && !handles_work(mount_fd))
+		mount_fd = close_fd(mount_fd);
+	pthread_mutex_lock(&table->devices_lock);
+	index = device_find(table, dev);
+	n = atomic_load_explicit(&table->n_devices, memory_order_relaxed);
+	if (index < 0 && n < MAX_DEVICES) {
+		table->devices[n] = (struct inode_device){
+			.dev = dev,
+			.mount_fd = steal_fd(&mount_fd),
+			.fs_type = fs_type,
+		};
+		atomic_store_explicit(&table->n_devices, n + 1,
+				      memory_order_release);
+		index = (int)n;
+	}
+	pthread_mutex_unlock(&table->devices_lock);
+	close_fd(mount_fd);
+	return index < 0 ? -ENOMEM : index;
+}
+
+/* The device of an O_PATH or open fd; a new one is added. */
+static int device_of(struct inode_table *table, int fd, const struct stat *st)
+{
+	char path[PROC_FD_MAX];
+	struct statfs fs;
+	int mount_fd = -1;
+	int index;
+
+	index = device_find(table, st->st_dev);
+	if (index >= 0)
+		return index;
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	if (S_ISDIR(st->st_mode))
+		mount_fd = open(proc_fd_path(path, fd),
+				O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return device_add(table, st->st_dev, mount_fd, fs.f_type);
+}
+
+/* -- keys and inodes -- */
+
+static int key_of(struct inode_table *table, int fd, const struct stat *st,
+		  struct key *key)
+{
+	int mount_id;
+	int device;
+
+	device = device_of(table, fd, st);
+	if (device < 0)
+		return device;
+	key->device = (uint32_t)device;
+	if (table->devices[device].mount_fd >= 0) {
+		key->handle.handle_bytes = MAX_HANDLE_SZ;
+		if (name_to_handle_at(fd, "", &key->handle, &mount_id,
+				      AT_EMPTY_PATH) < 0)
+			return -errno;
+		return 0;
+	}
+	/* The pinned fd keeps the number from being used again. */
+	key->handle.handle_type = HANDLE_NONE;
+	key->handle.handle_bytes = sizeof(st->st_ino);
+	memcpy(key->bytes, &st->st_ino, sizeof(st->st_ino));
+	return 0;
+}
+
+static struct inode *inode_alloc(const struct key *key, const struct stat *st)
+{
+	struct inode *inode;
+
+	inode = calloc(1, offsetof(struct inode, device) +
+				  key_size(&key->handle) + sizeof(uint64_t));
+	if (!inode)
+		return NULL;
+	memcpy(&inode->device, &key->device, key_size(&key->handle));
+	inode->ino = st->st_ino;
+	inode->type = st->st_mode & S_IFMT;
+	inode->fd = -1;
+	list_init(&inode->fd_link);
+	return inode;
+}
+
+_Static_assert(offsetof(struct key, handle) - offsetof(struct key, device) ==
+		       offsetof(struct inode, handle) -
+			       offsetof(struct inode, device),
+	       "keys are compared and copied as bytes");
+
+static struct inode *shard_find(struct shard *shard, const struct key *key,
+				uint32_t hash)
+{
+	struct inode *inode;
+
+	HASH_FIND_BYHASHVALUE(hh, shard->inodes, &key->device,
+			      key_size(&key->handle), hash, inode);
+	return inode;
+}
+
+/* Under the shard's lock: an fd that is one too many, to be closed; or -1. */
+static int shard_evict_fd(struct inode_table *table, struct shard *shard)
+{
+	struct inode *victim;
+
+	if (shard->fd_count <= table->limits.path_fds / SHARDS)
+		return -1;
+	if (list_empty(&shard->fd_lru))
+		return -1;
+	victim = container_of(shard->fd_lru.prev, struct inode, fd_link);
+	list_del(&victim->fd_link);
+	shard->fd_count--;
+	return steal_fd(&victim->fd);
+}
+
+/* Under the lock: installs @fd as the unused O_PATH fd of the inode. */
+static void inode_install_fd(struct shard *shard, struct inode *inode, int fd,
+			     bool pinned)
+{
+	inode->fd = fd;
+	inode->fd_pinned = pinned;
+	if (pinned)
+		return;
+	shard->fd_count++;
+	list_add(&shard->fd_lru, &inode->fd_link);
+}
+
+/*
+ * Finds or makes the inode of the key, in one step under the lock; its
+ * O_PATH fd, unless -1, is kept where it is of use, else closed.
+ */
+static struct inode *inode_get(struct inode_table *table, const struct key *key,
+			       const struct stat *st, int path_fd)
+{
+	bool pinned = table->devices[key->device].mount_fd < 0 || !st->st_nlink;
+	uint32_t hash = key_hash(key);
+	struct shard *shard = shard_of(table, hash);
+	struct inode *inode, *made;
+	int evicted;
+
+	made = inode_alloc(key, st);
+	pthread_mutex_lock(&shard->lock);
+	inode = shard_find(shard, key, hash);
+	if (!inode && made) {
+		inode = steal_ptr(&made);
+		HASH_ADD_KEYPTR_BYHASHVALUE(hh, shard->inodes, &inode->device,
+					    key_size(&inode->handle), hash,
+					    inode);
+	}
+	if (inode) {
+		inode->lookups++;
+		if (inode->fd < 0 && path_fd >= 0 &&
+		    (pinned || S_ISDIR(inode->type)))
+			inode_install_fd(shard, inode, steal_fd(&path_fd),
+					 pinned);
+	}
+	evicted = shard_evict_fd(table, shard);
+	pthread_mutex_unlock(&shard->lock);
+	close_fd(evicted);
+	close_fd(path_fd);
+	free(made);
+	return inode;
+}
+
+/*
+ * Opens a name of a directory. A mount on the way (EXDEV) is entered, unless
+ * it is the excluded one: asking that for its attributes would be asking
+ * ourselves, so only what the kernel has of them is looked at.
+ */
+static int open_name(struct inode_table *table, int dir_fd, const char *name)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV,
+	};
+	struct statx stx;
+	dev_t dev;
+	int fd;
+
+	fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+	if (fd >= 0)
+		return fd;
+	if (errno != EXDEV && errno != ENOSYS)
+		return -errno;
+	fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx) <
+	    0) {
+		close_fd(fd);
+		return -errno;
+	}
+	dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	if (dev && dev == atomic_load(&table->excluded)) {
+		close_fd(fd);
+		return -ELOOP;
+	}
+	return fd;
+}
+
+int inode_lookup(struct inode_table *table, struct inode *parent,
+		 const char *name, struct inode **out, struct stat *st)
+{
+	cleanup_close int fd = -1;
+	struct inode *inode;
+	struct key key;
+	int dir_fd, r;
+
+	dir_fd = inode_fd_get(table, parent);
+	if (dir_fd < 0)
+		return dir_fd;
+	fd = open_name(table, dir_fd, name);
+	inode_fd_put(table, parent);
+	if (fd < 0)
+		return fd;
+	if (fstatat(fd, "", st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	r = key_of(table, fd, st, &key);
+	if (r < 0)
+		return r;
+	inode = inode_get(table, &key, st, steal_fd(&fd));
+	if (!inode)
+		return -ENOMEM;
+	*out = inode;
+	return 0;
+}
+
+int inode_lookup_fd(struct inode_table *table, int fd, const struct stat *st,
+		    struct inode **out)
+{
+	cleanup_close int path_fd = -1;
+	char path[PROC_FD_MAX];
+	struct inode *inode;
+	struct key key;
+	int r;
+
+	r = key_of(table, fd, st, &key);
+	if (r < 0)
+		return r;
+	if (table->devices[key.device].mount_fd < 0 || !st->st_nlink) {
+		path_fd = open(proc_fd_path(path, fd), O_PATH | O_CLOEXEC);
+		if (path_fd < 0)
+			return -errno;
+	}
+	inode = inode_get(table, &key, st, steal_fd(&path_fd));
+	if (!inode)
+		return -ENOMEM;
+	*out = inode;
+	return 0;
+}
+
+struct inode *inode_find(struct inode_table *table, struct inode *parent,
+			 const char *name)
+{
+	struct key key = {
+		.device = parent->device,
+		.handle.handle_bytes = MAX_HANDLE_SZ,
+	};
+	struct inode *inode;
+	struct shard *shard;
+	int dir_fd, mount_id, r;
+	struct stat st;
+	uint32_t hash;
+
+	dir_fd = inode_fd_get(table, parent);
+	if (dir_fd < 0)
+		return NULL;
+	if (table->devices[parent->device].mount_fd >= 0) {
+		r = name_to_handle_at(dir_fd, name, &key.handle, &mount_id, 0);
+	} else {
+		r = fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW);
+		key.handle.handle_type = HANDLE_NONE;
+		key.handle.handle_bytes = sizeof(st.st_ino);
+		if (r == 0)
+			memcpy(key.bytes, &st.st_ino, sizeof(st.st_ino));
+	}
+	inode_fd_put(table, parent);
+	if (r < 0)
+		return NULL;
+	hash = key_hash(&key);
+	shard = shard_of(table, hash);
+	pthread_mutex_lock(&shard->lock);
+	inode = shard_find(shard, &key, hash);
+	if (inode)
+		inode->lookups++;
+	pthread_mutex_unlock(&shard->lock);
+	return inode;
+}
+
+/* No longer in the table: only the caller knows it. */
+static void inode_free(struct inode_table *table, struct inode *inode)
+{
+	if (inode->backing)
+		table->hooks.release(inode->backing);
+	account_uncharge(&inode->charge);
+	close_fd(inode->fd);
+	free(inode);
+}
+
+void inode_ref(struct inode_table *table, struct inode *inode)
+{
+	inode_lock(table, inode);
+	inode->lookups++;
+	inode_unlock(table, inode);
+}
+
+/*
+ * Under the lock: gives up references; true if they were the last, and the
+ * inode is out of the table. It is to be freed without the lock then.
+ */
+static bool inode_unref(struct inode_table *table, struct shard *shard,
+			struct inode *inode, uint64_t lookups)
+{
+	inode->lookups -= lookups;
+	if (inode->lookups)
+		return false;
+	HASH_DELETE(hh, shard->inodes, inode);
+	if (inode->fd >= 0 && !inode->fd_pinned)
+		shard->fd_count--;
+	list_del(&inode->fd_link);
+	if (inode->backing)
+		table->hooks.detach(&shard->idle, inode->backing);
+	return true;
+}
+
+void inode_forget(struct inode_table *table, struct inode *inode,
+		  uint64_t lookups)
+{
+	struct shard *shard = inode_shard(table, inode);
+	bool gone;
+
+	pthread_mutex_lock(&shard->lock);
+	gone = inode_unref(table, shard, inode, lookups);
+	pthread_mutex_unlock(&shard->lock);
+	if (gone)
+		inode_free(table, inode);
+}
+
+/* -- fds -- */
+
+static int open_inode(struct inode_table *table, struct inode *inode, int flags)
+{
+	int fd;
+
+	fd = open_by_handle_at(table->devices[inode->device].mount_fd,
+			       &inode->handle, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int inode_fd_get(struct inode_table *table, struct inode *inode)
+{
+	struct shard *shard = inode_shard(table, inode);
+	int opened = -1;
+	int evicted, fd;
+
+	for (;;) {
+		pthread_mutex_lock(&shard->lock);
+		if (inode->fd < 0 && opened >= 0) {
+			inode_install_fd(shard, inode, steal_fd(&opened),
+					 false);
+			list_del(&inode->fd_link);
+		}
+		fd = inode->fd;
+		if (fd >= 0) {
+			inode->lookups++;
+			inode->fd_users++;
+			list_del(&inode->fd_link);
+		}
+		evicted = shard_evict_fd(table, shard);
+		pthread_mutex_unlock(&shard->lock);
+		close_fd(evicted);
+		if (fd >= 0)
+			break;
+		opened = open_inode(table, inode, O_PATH);
+		if (opened < 0)
+			return opened;
+	}
+	close_fd(opened);
+	return fd;
+}
+
+void inode_fd_put(struct inode_table *table, struct inode *inode)
+{
+	struct shard *shard = inode_shard(table, inode);
+	int evicted;
+	bool gone;
+
+	pthread_mutex_lock(&shard->lock);
+	if (--inode->fd_users == 0 && !inode->fd_pinned)
+		list_add(&shard->fd_lru, &inode->fd_link);
+	gone = inode_unref(table, shard, inode, 1);
+	evicted = shard_evict_fd(table, shard);
+	pthread_mutex_unlock(&shard->lock);
+	close_fd(evicted);
+	if (gone)
+		inode_free(table, inode);
+}
+
+int inode_fd_pin(struct inode_table *table, struct inode *inode)
+{
+	struct shard *shard = inode_shard(table, inode);
+	int fd;
+
+	fd = inode_fd_get(table, inode);
+	if (fd < 0)
+		return fd;
+	pthread_mutex_lock(&shard->lock);
+	if (!inode->fd_pinned)
+		shard->fd_count--;
+	inode->fd_pinned = true;
+	pthread_mutex_unlock(&shard->lock);
+	inode_fd_put(table, inode);
+	return 0;
+}
+
+void inode_fd_unpin(struct inode_table *table, struct inode *inode)
+{
+	struct shard *shard = inode_shard(table, inode);
+
+	if (table->devices[inode->device].mount_fd < 0)
+		return;
+	pthread_mutex_lock(&shard->lock);
+	if (inode->fd_pinned && inode != table->root) {
+		inode->fd_pinned = false;
+		shard->fd_count++;
+		if (!inode->fd_users)
+			list_add(&shard->fd_lru, &inode->fd_link);
+	}
+	pthread_mutex_unlock(&shard->lock);
+}
+
+int inode_open(struct inode_table *table, struct inode *inode, int flags)
+{
+	char path[PROC_FD_MAX];
+	int path_fd, fd;
+
+	if (table->devices[inode->device].mount_fd >= 0 && !inode->fd_pinned)
+		return open_inode(table, inode, flags);
+	path_fd = inode_fd_get(table, inode);
+	if (path_fd < 0)
+		return path_fd;
+	fd = open(proc_fd_path(path, path_fd), flags | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	inode_fd_put(table, inode);
+	return fd;
+}
+
+/* -- the table -- */
+
+static int table_add_root(struct inode_table *table, int root_fd)
+{
+	cleanup_close int path_fd = -1;
+	struct stat st;
+	struct key key;
+	int r;
+
+	path_fd = openat(root_fd, ".", O_PATH | O_CLOEXEC);
+	if (path_fd < 0 || fstat(root_fd, &st) < 0)
+		return -errno;
+	r = key_of(table, root_fd, &st, &key);
+	if (r < 0)
+		return r;
+	table->root = inode_get(table, &key, &st, steal_fd(&path_fd));
+	if (!table->root)
+		return -ENOMEM;
+	return inode_fd_pin(table, table->root);
+}
+
+int inode_table_new(int root_fd, const struct inode_limits *limits,
+		    const struct inode_hooks *hooks, struct inode_table **out)
+{
+	struct inode_table *table;
+	int r;
+
+	table = aligned_alloc(64, sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	memset(table, 0, sizeof(*table));
+	table->limits = *limits;
+	table->hooks = *hooks;
+	pthread_mutex_init(&table->devices_lock, NULL);
+	for (int i = 0; i < SHARDS; i++) {
+		pthread_mutex_init(&table->shards[i].lock, NULL);
+		list_init(&table->shards[i].fd_lru);
+		list_init(&table->shards[i].idle.list);
+	}
+	r = table_add_root(table, root_fd);
+	close_fd(root_fd);
+	if (r < 0) {
+		inode_table_free(table);
+		return r;
+	}
+	*out = table;
+	return 0;
+}
+
+struct inode_table *inode_table_free(struct inode_table *table)
+{
+	struct inode *inode, *next;
+	uint32_t n;
+
+	if (!table)
+		return NULL;
+	for (int i = 0; i < SHARDS; i++) {
+		HASH_ITER(hh, table->shards[i].inodes, inode, next) {
+			HASH_DELETE(hh, table->shards[i].inodes, inode);
+			inode_free(table, inode);
+		}
+		pthread_mutex_destroy(&table->shards[i].lock);
+	}
+	n = atomic_load(&table->n_devices);
+	for (uint32_t i = 0; i < n; i++)
+		close_fd(table->devices[i].mount_fd);
+	pthread_mutex_destroy(&table->devices_lock);
+	free(table);
+	return NULL;
+}
+
+struct inode *inode_table_root(struct inode_table *table)
+{
+	return table->root;
+}

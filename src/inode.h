@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The inodes that the client's kernel knows, one object per (device, inode,
+ * generation) of the backing: found by file handle (name_to_handle_at(2)),
+ * so that knowing an inode costs memory, and no fd. O_PATH fds are a cache
+ * in front of open_by_handle_at(2), bounded over the table. Where the
+ * backing has no handles, or the user no right to use them, an inode keeps
+ * its O_PATH fd for as long as it is known.
+ *
+ * Locks: the table is split into shards; a shard's lock protects its hash
+ * table, its lists, and the fields of its inodes (marked below). No system
+ * call is made under it.
+ */
+#ifndef MEMCGFS_INODE_H
+#define MEMCGFS_INODE_H
+
+#include "accounting.h"
+#include "list.h"
+#include "pagecache_shadow.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <uthash.h>
+
+struct backing;
+struct inode_table;
+
+struct inode {
+	UT_hash_handle hh; /* shard lock */
+	struct backing *backing; /* shard lock; see backing.h */
+	struct pagecache_shadow shadow; /* shard lock */
+	struct account_charge charge; /* shard lock: what the books have */
+	uint64_t lookups; /* shard lock: the kernel's, and of users */
+	ino_t ino; /* of the backing */
+	struct list fd_link; /* shard lock: in the LRU while unused */
+	int fd; /* shard lock: O_PATH, or -1 */
+	uint32_t fd_users; /* shard lock */
+	mode_t type; /* S_IFMT bits */
+	bool fd_pinned; /* shard lock: never closed before the end */
+	/*
+	 * Once open for reading and writing through the mount: a mapping may
+	 * change its times behind the client kernel's back, so attributes
+	 * are not to be cached. Set once; atomic, relaxed.
+	 */
+	_Atomic bool attrs_volatile;
+	_Atomic bool inval_queued; /* see inval.h */
+	/* The key: from here to the end of the handle. */
+	uint32_t device;
+	struct file_handle handle;
+};
+
+struct inode_limits {
+	unsigned int path_fds; /* at most so many O_PATH fds, unless pinned */
+	unsigned int idle_backings; /* see backing.h */
+};
+
+/* What is told of the filesystem that an inode is on. */
+struct inode_device {
+	dev_t dev;
+	int mount_fd; /* for open_by_handle_at(2); -1: no handles */
+	int64_t fs_type; /* f_type of statfs(2) */
+};
+
+/* A shard's idle backings: its list and their number (its lock). */
+struct inode_idle {
+	struct list list;
+	unsigned int count;
+};
+
+/* What the owner of the inodes' backings is called for when one goes. */
+struct inode_hooks {
+	/* Under the shard's lock: takes the backing off its lists. */
+	void (*detach)(struct inode_idle *idle, struct backing *backing);
+	/* Then, without it: frees it. */
+	void (*release)(struct backing *backing);
+};
+
+/*
+ * A table for the tree below @root_fd (a directory, O_RDONLY), which it
+ * takes over, also on failure.
+ */
+int inode_table_new(int root_fd, const struct inode_limits *limits,
+		    const struct inode_hooks *hooks, struct inode_table **out);
+struct inode_table *inode_table_free(struct inode_table *table);
+
+struct inode *inode_table_root(struct inode_table *table);
+const struct inode_limits *inode_table_limits(const struct inode_table *t);
+
+/* How many inodes are known; for reports. */
+uint64_t inode_table_count(struct inode_table *table);
+
+/*
+ * The filesystem that must not be entered: the mount itself, where the
+ * mount point is below the source.
+ */
+void inode_table_exclude(struct inode_table *table, dev_t dev);
+
+/*
+ * The inode behind a name, with one more lookup, and its attributes. A
+ * filesystem mounted on the name is crossed into; -ELOOP: it is the
+ * excluded one.
+ */
+int inode_lookup(struct inode_table *table, struct inode *parent,
+		 const char *name, struct inode **out, struct stat *st);
+
+/*
+ * The same for an open file, whose attributes are @st. One without a name
+ * is found by no handle: its O_PATH fd is pinned.
+ */
+int inode_lookup_fd(struct inode_table *table, int fd, const struct stat *st,
+		    struct inode **out);
+
+/*
+ * The inode behind a name if it is known: then with one more lookup, else
+ * NULL. What is mounted on the name isn't told from what it hides: only for
+ * names that are about to go, which a mount keeps from going.
+ */
+struct inode *inode_find(struct inode_table *table, struct inode *parent,
+			 const char *name);
+
+/* One more lookup of an inode that the caller knows to live; and fewer. */
+void inode_ref(struct inode_table *table, struct inode *inode);
+void inode_forget(struct inode_table *table, struct inode *inode,
+		  uint64_t lookups);
+
+/*
+ * An O_PATH fd of the inode, to be given back; or -errno. The inode lives
+ * until then, even if the kernel forgets it.
+ */
+int inode_fd_get(struct inode_table *table, struct inode *inode);
+void inode_fd_put(struct inode_table *table, struct inode *inode);
+
+/*
+ * The fd stays open: the inode's last link is about to go. If it didn't go,
+ * the fd is unpinned.
+ */
+int inode_fd_pin(struct inode_table *table, struct inode *inode);
+void inode_fd_unpin(struct inode_table *table, struct inode *inode);
+
+/* Opens the inode's file; an fd that the caller owns, or -errno. */
+int inode_open(struct inode_table *table, struct inode *inode, int flags);
+
+const struct inode_device *inode_device(const struct inode_table *table,
+					const struct inode *inode);
+
+/* The inode number shown to clients: unlike on each backing device. */
+ino_t inode_number(const struct inode *inode, ino_t ino);
+
+/* The lock of the inode's shard, which also guards the shard's idle list. */
+void inode_lock(struct inode_table *table, const struct inode *inode);
+void inode_unlock(struct inode_table *table, const struct inode *inode);
+
+struct inode_idle *inode_idle(struct inode_table *table,
+			      const struct inode *inode);
+
+/* Calls @fn for each shard's idle list, its lock held. */
+void inode_table_each_idle(struct inode_table *table,
+			   void (*fn)(struct inode_idle *idle, void *userdata),
+			   void *userdata);
+
+#endif

@@ -1,0 +1,727 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * memcgfs: mounts a directory so that all of its file cache is charged to
+ * one memory cgroup.
+ *
+ * This file wires everything, and is the only one that knows everyone. What
+ * is made in session_start() is unmade in session_stop(), in reverse.
+ */
+#include "creds.h"
+#include "fuse_memcgfs.h"
+#include "log.h"
+#include "options.h"
+#include "residency.h"
+#include "transport.h"
+#include "util.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <mntent.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+
+#ifndef MEMCGFS_VERSION
+#define MEMCGFS_VERSION "0.1"
+#endif
+
+#define FUSE_SUPER_MAGIC_NUMBER 0x65735546
+#define URING_SWITCH "/sys/module/fuse/parameters/enable_uring"
+#define JANITOR_MS 2000
+#define IDLE_BACKING_NS 10000000000ull
+#define REPORT_BYTES 8192
+#define ROOT_ACCOUNT "/"
+
+struct session {
+	struct options options;
+	char source[PATH_MAX]; /* as realpath(3) has them */
+	char mountpoint[PATH_MAX];
+	int report_fd; /* tells the waiting parent: 0, mounted; or -1 */
+	bool is_ready;
+	bool unprotected; /* from the OOM killer */
+
+	struct spawner *spawner;
+	struct cgroup_tree *tree;
+	struct account *books;
+	struct arena *arena;
+	struct host *host;
+	int kpagecgroup_fd;
+	struct inode_table *table;
+	struct charge *charge;
+	struct fuse_front *front;
+	struct fuse_session *fuse;
+	bool is_mounted;
+	struct stats stats;
+
+	pthread_t janitor;
+	int janitor_stop_fd;
+	int janitor_signal_fd;
+};
+
+/* libfuse's log function has no userdata: its last words go here. */
+static char fuse_said[512];
+
+static void keep_fuse_words(enum fuse_log_level level, const char *fmt,
+			    va_list ap)
+{
+	size_t len;
+
+	vsnprintf(fuse_said, sizeof(fuse_said), fmt, ap);
+	len = strlen(fuse_said);
+	if (len && fuse_said[len - 1] == '\n')
+		fuse_said[len - 1] = '\0';
+	if (level <= FUSE_LOG_DEBUG)
+		log_debug("%s", fuse_said);
+}
+
+/* -- the environment -- */
+
+static void raise_limits(void)
+{
+	struct rlimit files, sizes = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	/* Clients' limits are checked by their own kernel. */
+	setrlimit(RLIMIT_FSIZE, &sizes);
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	umask(0);
+}
+
+static struct inode_limits fd_limits(void)
+{
+	struct rlimit files;
+	unsigned int n = 1024;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		n = files.rlim_cur < 65536 ? (unsigned int)files.rlim_cur :
+					     65536;
+	return (struct inode_limits){
+		.path_fds = n / 4 < 128 ? 128 : n / 4,
+		.idle_backings = n / 4 < 128 ? 128 : n / 4,
+	};
+}
+
+/* The chargers inherit it. Lowering it takes CAP_SYS_RESOURCE. */
+static bool protect_from_oom(void)
+{
+	cleanup_close int fd =
+		open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, "-1000", 5) == 5;
+}
+
+/* -- places -- */
+
+static bool is_memcgfs(const char *path)
+{
+	struct mntent *entry;
+	bool found = false;
+	FILE *mounts;
+
+	mounts = setmntent("/proc/self/mounts", "re");
+	if (!mounts)
+		return false;
+	/* The last one on a path is the one that is seen. */
+	while ((entry = getmntent(mounts)))
+		if (strcmp(entry->mnt_dir, path) == 0)
+			found = strcmp(entry->mnt_type, "fuse.memcgfs") == 0;
+	endmntent(mounts);
+	return found;
+}
+
+static int resolve_dir(const char *what, const char *given,
+		       char resolved[PATH_MAX])
+{
+	struct stat st;
+
+	if (!realpath(given, resolved) || stat(resolved, &st) < 0)
+		return log_error_errno(-errno, "%s \"%s\"", what, given);
+	if (!S_ISDIR(st.st_mode))
+		return log_error_errno(-ENOTDIR, "%s \"%s\"", what, given);
+	return 0;
+}
+
+static int resolve_places(struct session *session)
+{
+	const struct options *options = &session->options;
+	int r;
+
+	r = resolve_dir("SOURCE", options->source, session->source);
+	if (r == 0)
+		r = resolve_dir("MOUNTPOINT", options->mountpoint,
+				session->mountpoint);
+	if (r < 0)
+		return r;
+	if (is_memcgfs(session->mountpoint)) {
+		log_error("MOUNTPOINT \"%s\": memcgfs is mounted there "
+			  "already",
+			  options->mountpoint);
+		return -EBUSY;
+	}
+	if (is_memcgfs(session->source)) {
+		log_error("SOURCE \"%s\" is a memcgfs mount itself",
+			  options->source);
+		return -ELOOP;
+	}
+	return 0;
+}
+
+/* -- the host -- */
+
+static int explain_host_error(const struct session *session, int r)
+{
+	const char *memcg = session->options.memcg;
+
+	switch (r) {
+	case -ENOENT:
+		log_error("memcg=%s: no such cgroup below %s (create it, or "
+			  "add the option create)",
+			  memcg, cgroup_tree_mountpoint(session->tree));
+		return r;
+	case -ENOTSUP:
+		log_error("memcg=%s: the memory controller is not enabled in "
+			  "this cgroup (write +memory to its parent's "
+			  "cgroup.subtree_control)",
+			  memcg);
+		return r;
+	case -EACCES:
+	case -EPERM:
+		log_error("memcg=%s: no right to put processes into this "
+			  "cgroup (its cgroup.procs must be writable)",
+			  memcg);
+		return r;
+	default:
+		return log_error_errno(r,
+				       "memcg=%s: cannot start a charger "
+				       "there",
+				       memcg);
+	}
+}
+
+static int start_host(struct session *session)
+{
+	struct host_config config = {
+		.tree = session->tree,
+		.spawner = session->spawner,
+		.books = session->books,
+		.kpagecgroup_fd = session->kpagecgroup_fd,
+		.arena_fd = arena_fd(session->arena),
+		.create = session->options.create,
+	};
+	char path[CGROUP_PATH_MAX];
+	int r;
+
+	if (session->options.memcg[0] == '@')
+		return 0;
+	r = cgroup_tree_parse(session->tree, session->options.memcg, path);
+	if (r < 0) {
+		log_error("memcg=%s: a path as in /proc/PID/cgroup is needed, "
+			  "or one below %s",
+			  session->options.memcg,
+			  cgroup_tree_mountpoint(session->tree));
+		return r;
+	}
+	config.path = path;
+	r = host_new(&config, &session->host);
+	return r < 0 ? explain_host_error(session, r) : 0;
+}
+
+static int start_cgroups(struct session *session)
+{
+	int r;
+
+	r = cgroup_tree_new(&session->tree);
+	if (r < 0)
+		return log_error_errno(r, "the memory controller is mounted "
+					  "nowhere (neither cgroup v2 nor v1)");
+	session->books = account_new(NULL, ROOT_ACCOUNT);
+	if (!session->books)
+		return log_error_errno(-ENOMEM, "accounts");
+	session->kpagecgroup_fd = residency_open_kpagecgroup();
+	/* For the threads of libfuse, and those of the front's pool. */
+	r = arena_new(2 * (unsigned int)session->options.max_threads + 2,
+		      &session->arena);
+	if (r < 0)
+		return log_error_errno(r, "cannot make buffers");
+	return start_host(session);
+}
+
+/* -- the connection -- */
+
+static bool uring_is_enabled(void)
+{
+	char text[8];
+
+	return read_small_file(AT_FDCWD, URING_SWITCH, text, sizeof(text)) >
+		       0 &&
+	       text[0] == 'Y';
+}
+
+static int check_uring(const struct session *session)
+{
+	if (!session->options.io_uring || uring_is_enabled())
+		return 0;
+	if (access(URING_SWITCH, F_OK) < 0)
+		log_error("option \"io_uring\": this kernel has no FUSE over "
+			  "io_uring (Linux 6.14 and later can have it)");
+	else
+		log_error("option \"io_uring\": it is disabled here; enable "
+			  "it with: echo Y > " URING_SWITCH);
+	return -EOPNOTSUPP;
+}
+
+/* A value behind "-o": what separates options there is escaped. */
+static void escape_option(const char *value, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	for (; *value && len + 3 < size; value++) {
+		if (*value == ',' || *value == '\\')
+			buf[len++] = '\\';
+		buf[len++] = *value;
+	}
+	buf[len] = '\0';
+}
+
+/*
+ * The kernel shows no options of ours in /proc/mounts: the cgroup is told
+ * behind the source, as findmnt(8) tells a subdirectory.
+ */
+static int fuse_options(const struct session *session, char **out)
+{
+	char name[PATH_MAX + CGROUP_PATH_MAX];
+	char escaped[2 * sizeof(name)];
+	const char *more = session->options.mount_options;
+
+	snprintf(name, sizeof(name), "%s[memcg=%s]", session->source,
+		 session->host ? host_target(session->host) :
+				 session->options.memcg);
+	escape_option(name, escaped, sizeof(escaped));
+	if (asprintf(out,
+		     "-omax_read=%zu,fsname=%s,subtype=memcgfs,default_permissions"
+		     "%s%s%s",
+		     transport_max_read(), escaped,
+		     uring_is_enabled() ? ",io_uring" : "", *more ? "," : "",
+		     more) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int make_fuse_session(struct session *session)
+{
+	cleanup_free char *mount_options = NULL;
+	char name[] = "memcgfs", debug[] = "-d";
+	char *argv[] = { name, NULL, debug, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(2, argv);
+	int r;
+
+	r = fuse_options(session, &mount_options);
+	if (r < 0)
+		return log_error_errno(r, "mount options");
+	argv[1] = mount_options;
+	if (session->options.debug)
+		args.argc = 3;
+	session->fuse = fuse_session_new(
+		&args, &fuse_front_ops, sizeof(fuse_front_ops), session->front);
+	fuse_opt_free_args(&args);
+	if (!session->fuse) {
+		log_error("cannot start FUSE: %s", fuse_said);
+		return -EINVAL;
+	}
+	fuse_front_set_session(session->front, session->fuse);
+	return 0;
+}
+
+/* Lookups must not enter the mount itself: see inode_table_exclude(). */
+static void exclude_own_mount(struct session *session)
+{
+	struct statx stx;
+
+	if (statx(AT_FDCWD, session->mountpoint, AT_STATX_DONT_SYNC, STATX_INO,
+		  &stx) == 0)
+		inode_table_exclude(session->table, makedev(stx.stx_dev_major,
+							    stx.stx_dev_minor));
+}
+
+static int mount_fuse(struct session *session)
+{
+	fuse_said[0] = '\0';
+	if (fuse_session_mount(session->fuse, session->mountpoint) < 0) {
+		log_error("cannot mount on \"%s\": %s",
+			  session->options.mountpoint,
+			  *fuse_said ? fuse_said : strerror(errno));
+		return -EIO;
+	}
+	session->is_mounted = true;
+	exclude_own_mount(session);
+	transport_install(session->fuse, session->arena);
+	if (fuse_set_signal_handlers(session->fuse) < 0) {
+		log_error("cannot set signal handlers");
+		return -EIO;
+	}
+	return 0;
+}
+
+/* -- readiness -- */
+
+static void let_go_of_terminal(void)
+{
+	cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	log_to_syslog();
+	/* Relative paths are resolved by now. */
+	if (null < 0 || chdir("/") < 0)
+		return;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+}
+
+/* False: who waited for the mount is gone, by Ctrl-C say. */
+static bool report(struct session *session, signed char result)
+{
+	bool heard = true;
+
+	if (session->report_fd >= 0)
+		heard = write(session->report_fd, &result, 1) == 1;
+	session->report_fd = close_fd(session->report_fd);
+	return heard;
+}
+
+/* Called by the front when the kernel is ready to be served. */
+static void on_ready(void *userdata, const char *why_strict)
+{
+	struct session *session = userdata;
+
+	if (why_strict && !session->host) {
+		log_error("memcg=%s: %s", session->options.memcg, why_strict);
+		fuse_session_exit(session->fuse);
+		return;
+	}
+	if (why_strict)
+		log_warning("all reads and writes are strict: %s", why_strict);
+	if (session->host && session->kpagecgroup_fd < 0)
+		log_warning("page owners can't be read: what is resident "
+			    "already is dropped at first open");
+	if (session->unprotected && session->host)
+		log_info("chargers are not protected from the OOM killer "
+			 "(no CAP_SYS_RESOURCE)");
+	session->is_ready = true;
+	if (!session->options.foreground)
+		let_go_of_terminal();
+	if (!report(session, 0))
+		fuse_session_exit(session->fuse);
+}
+
+/* -- the janitor: what is done now and then -- */
+
+static void log_status(struct session *session)
+{
+	struct stats_snapshot snapshot = {
+		.source = session->source,
+		.target = session->options.memcg,
+		.host = "none",
+		.inodes = inode_table_count(session->table),
+	};
+	char text[REPORT_BYTES];
+	char *rest = text;
+	char *line;
+
+	if (session->host) {
+		snapshot.host = host_path(session->host);
+		snapshot.host_usage_bytes =
+			account_usage(host_account(session->host));
+		snapshot.charger_restarts =
+			charger_restarts(host_charger(session->host));
+		snapshot.host_is_down =
+			charger_is_down(host_charger(session->host));
+	}
+	stats_copy(&session->stats, &snapshot);
+	stats_render_text(&snapshot, text, sizeof(text));
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_info("%s", line);
+}
+
+static void *janitor_main(void *arg)
+{
+	struct session *session = arg;
+	struct pollfd pfds[] = {
+		{ .fd = session->janitor_stop_fd, .events = POLLIN },
+		{ .fd = session->janitor_signal_fd, .events = POLLIN },
+	};
+	struct signalfd_siginfo info;
+
+	for (;;) {
+		if (poll(pfds, ARRAY_SIZE(pfds), JANITOR_MS) < 0)
+			continue;
+		if (pfds[0].revents)
+			return NULL;
+		if (pfds[1].revents &&
+		    read(session->janitor_signal_fd, &info, sizeof(info)) > 0)
+			log_status(session);
+		backing_expire(session->table, now_ns() - IDLE_BACKING_NS);
+	}
+}
+
+static int start_janitor(struct session *session)
+{
+	sigset_t signals;
+	int r;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	session->janitor_stop_fd = eventfd(0, EFD_CLOEXEC);
+	session->janitor_signal_fd =
+		signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (session->janitor_stop_fd < 0 || session->janitor_signal_fd < 0)
+		return log_error_errno(-errno, "cannot start the janitor");
+	r = pthread_create(&session->janitor, NULL, janitor_main, session);
+	if (r)
+		return log_error_errno(-r, "cannot start the janitor");
+	return 0;
+}
+
+static void stop_janitor(struct session *session)
+{
+	if (session->janitor) {
+		eventfd_write(session->janitor_stop_fd, 1);
+		pthread_join(session->janitor, NULL);
+	}
+	close_fd(session->janitor_stop_fd);
+	close_fd(session->janitor_signal_fd);
+}
+
+/* -- the session -- */
+
+static int make_table(struct session *session)
+{
+	struct inode_limits limits = fd_limits();
+	int fd, r;
+
+	fd = open(session->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return log_error_errno(-errno, "SOURCE \"%s\"",
+				       session->options.source);
+	r = inode_table_new(fd, &limits, &backing_hooks, &session->table);
+	return r < 0 ? log_error_errno(r, "SOURCE \"%s\"",
+				       session->options.source) :
+		       0;
+}
+
+static int make_front(struct session *session)
+{
+	const struct options *options = &session->options;
+	struct charge_config charge = {
+		.rule = {
+			.target = session->host ? host_target(session->host) :
+						  NULL,
+			.io = options->io,
+			.on_error = options->on_error,
+			.ahead_bytes = options->ahead_bytes,
+		},
+		.host = session->host,
+		.stats = &session->stats,
+		.arena = session->arena,
+		.sees_owners = session->kpagecgroup_fd >= 0,
+	};
+	struct fuse_front_config front = {
+		.table = session->table,
+		.attr_timeout = options->attr_timeout,
+		.entry_timeout = options->entry_timeout,
+		.max_threads = (unsigned int)options->max_threads,
+		.ready = on_ready,
+		.userdata = session,
+	};
+	int r;
+
+	r = charge_new(&charge, &session->charge);
+	if (r < 0)
+		return log_error_errno(r, "cannot start");
+	charge_set_table(session->charge, session->table);
+	front.charge = session->charge;
+	r = fuse_front_new(&front, &session->front);
+	return r < 0 ? log_error_errno(r, "cannot start") : 0;
+}
+
+static int session_start(struct session *session)
+{
+	sigset_t blocked;
+	int r;
+
+	raise_limits();
+	session->unprotected = !protect_from_oom();
+	creds_drop_resource();
+	r = resolve_places(session);
+	if (r == 0)
+		r = check_uring(session);
+	if (r < 0)
+		return r;
+	/* Before there are threads, and memory to be inherited. */
+	r = spawner_new(&session->spawner);
+	if (r < 0)
+		return log_error_errno(r, "cannot start the spawner");
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	r = start_cgroups(session);
+	if (r == 0)
+		r = make_table(session);
+	if (r == 0)
+		r = make_front(session);
+	if (r == 0)
+		r = make_fuse_session(session);
+	if (r == 0)
+		r = mount_fuse(session);
+	if (r == 0)
+		r = start_janitor(session);
+	return r;
+}
+
+/*
+ * Nobody serves requests any more. The mount goes first: it is what the
+ * front's threads may be waiting for.
+ */
+static void session_stop(struct session *session)
+{
+	stop_janitor(session);
+	if (session->is_mounted) {
+		fuse_remove_signal_handlers(session->fuse);
+		fuse_session_unmount(session->fuse);
+	}
+	fuse_front_free(session->front);
+	inode_table_free(session->table);
+	if (session->fuse)
+		fuse_session_destroy(session->fuse);
+	charge_free(session->charge);
+	host_free(session->host);
+	spawner_free(session->spawner);
+	arena_free(session->arena);
+	account_free(session->books);
+	cgroup_tree_free(session->tree);
+	close_fd(session->kpagecgroup_fd);
+	options_clear(&session->options);
+}
+
+static int session_loop(struct session *session)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int r;
+
+	if (!config)
+		return log_error_errno(-ENOMEM, "cannot start");
+	fuse_loop_cfg_set_clone_fd(config, 1);
+	fuse_loop_cfg_set_max_threads(
+		config, (unsigned int)session->options.max_threads);
+	r = fuse_session_loop_mt(session->fuse, config);
+	fuse_loop_cfg_destroy(config);
+	if (!session->is_ready && r < 0)
+		log_error("the kernel refused the mount: %s", fuse_said);
+	/* Positive: the number of the signal that ended it, as asked. */
+	return r < 0 ? r : session->is_ready ? 0 : -EIO;
+}
+
+static int session_run(const struct options *options, int report_fd)
+{
+	struct session session = {
+		.options = *options,
+		.report_fd = report_fd,
+		.kpagecgroup_fd = -1,
+		.janitor_stop_fd = -1,
+		.janitor_signal_fd = -1,
+	};
+	int r;
+
+	fuse_set_log_func(keep_fuse_words);
+	r = session_start(&session);
+	if (r == 0)
+		r = session_loop(&session);
+	session_stop(&session);
+	report(&session, -1);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* -- the process -- */
+
+/* The one that was started waits for the one that serves. */
+static int wait_for_report(int fd)
+{
+	signed char result = -1;
+
+	return read(fd, &result, 1) == 1 && result == 0 ? EXIT_SUCCESS :
+							  EXIT_FAILURE;
+}
+
+static int run_in_background(struct options *options)
+{
+	int report_fds[2];
+	pid_t pid;
+
+	if (pipe2(report_fds, O_CLOEXEC) < 0) {
+		log_error_errno(-errno, "cannot start");
+		return EXIT_FAILURE;
+	}
+	pid = fork();
+	if (pid < 0) {
+		log_error_errno(-errno, "cannot start");
+		return EXIT_FAILURE;
+	}
+	if (pid) {
+		close_fd(report_fds[1]);
+		options_clear(options);
+		return wait_for_report(report_fds[0]);
+	}
+	close_fd(report_fds[0]);
+	setsid();
+	return session_run(options, report_fds[1]);
+}
+
+/* fds 0 to 2 have to be open: what is opened first must not be one. */
+static void open_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	close_fd(fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+
+	open_standard_fds();
+	if (options_parse(argc, argv, geteuid() == 0, &options) < 0)
+		return EXIT_FAILURE;
+	if (options.debug)
+		log_set_level(LOG_LEVEL_DEBUG);
+	switch (options.action) {
+	case OPTIONS_HELP:
+		options_print_help();
+		break;
+	case OPTIONS_VERSION:
+		printf("memcgfs %s, libfuse %s\n", MEMCGFS_VERSION,
+		       fuse_pkgversion());
+		break;
+	case OPTIONS_CHECK:
+		break;
+	case OPTIONS_MOUNT:
+		return options.foreground ? session_run(&options, -1) :
+					    run_in_background(&options);
+	}
+	options_clear(&options);
+	return EXIT_SUCCESS;
+}

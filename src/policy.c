@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What is to be done with a file; see policy.h. */
+#include "policy.h"
+
+static enum policy_path choose_without_host(const struct policy_rule *rule,
+					    const struct policy_facts *facts)
+{
+	if (rule->target && rule->on_error == POLICY_DENY)
+		return POLICY_REFUSE;
+	return facts->can_passthrough ? POLICY_PASSTHROUGH : POLICY_REFUSE;
+}
+
+enum policy_path policy_choose(const struct policy_rule *rule,
+			       const struct policy_facts *facts)
+{
+	bool fits = facts->size_bytes <= facts->room_bytes;
+	bool ahead = fits && facts->size_bytes <= rule->ahead_bytes;
+
+	if (!rule->target || facts->host_is_down)
+		return choose_without_host(rule, facts);
+	/*
+	 * In passthrough the backing file keeps the flags it was opened
+	 * with; only strict I/O follows when fcntl(2) takes O_DIRECT or
+	 * O_APPEND back. O_DIRECT wants nothing cached, either.
+	 */
+	if (facts->direct)
+		return POLICY_STRICT;
+	if (rule->io != POLICY_IO_STRICT && facts->can_passthrough &&
+	    facts->opener_in_host && !facts->append)
+		return POLICY_PASSTHROUGH;
+	if (rule->io == POLICY_IO_STRICT || !facts->can_passthrough ||
+	    facts->writable)
+		return ahead && facts->readable ? POLICY_STRICT_AHEAD :
+						  POLICY_STRICT;
+	if (facts->all_owned && fits)
+		return POLICY_PASSTHROUGH;
+	return ahead ? POLICY_AHEAD : POLICY_STRICT;
+}
+
+const char *policy_path_name(enum policy_path path)
+{
+	static const char *const names[] = {
+		[POLICY_PASSTHROUGH] = "passthrough",
+		[POLICY_AHEAD] = "ahead",
+		[POLICY_STRICT] = "strict",
+		[POLICY_STRICT_AHEAD] = "strict-ahead",
+		[POLICY_REFUSE] = "refused",
+	};
+
+	return names[path];
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is to be done with a file: which cgroup pays for it, and by which
+ * path its bytes go. Pure: it is handed facts, and makes no system calls.
+ *
+ * The mount has one rule, from its options, which holds for every file.
+ */
+#ifndef MEMCGFS_POLICY_H
+#define MEMCGFS_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum policy_io {
+	POLICY_IO_AUTO, /* passthrough wherever ownership is safe */
+	POLICY_IO_STRICT, /* every read and write by the charger */
+};
+
+enum policy_on_error {
+	POLICY_DENY, /* without a host, opens fail */
+	POLICY_OPENER, /* without a host, the kernel's first touch */
+};
+
+struct policy_rule {
+	const char *target; /* NULL: @opener, nothing is enforced */
+	enum policy_io io;
+	enum policy_on_error on_error;
+	uint64_t ahead_bytes; /* the largest file charged whole at open */
+};
+
+/* What is known when a file is opened. */
+struct policy_facts {
+	bool can_passthrough; /* kernel, rights, and the file's filesystem */
+	bool host_is_down;
+	bool opener_in_host; /* the kernel charges his reads and writes right */
+	bool readable; /* and so can be mapped */
+	bool writable;
+	bool direct; /* O_DIRECT */
+	bool append; /* O_APPEND */
+	bool all_owned; /* every page is resident, and the host's */
+	uint64_t size_bytes;
+	/*
+	 * The host's room for this file: half of what its cache may take,
+	 * less the files that are open in passthrough already. Pages of a
+	 * file that fits stay until they are read.
+	 */
+	uint64_t room_bytes;
+};
+
+enum policy_path {
+	POLICY_PASSTHROUGH, /* as it is */
+	POLICY_AHEAD, /* make it resident, then passthrough */
+	POLICY_STRICT, /* through the charger; mapped from the backing */
+	POLICY_STRICT_AHEAD, /* the same, and resident for who maps it */
+	POLICY_REFUSE,
+};
+
+enum policy_path policy_choose(const struct policy_rule *rule,
+			       const struct policy_facts *facts);
+
+/* The word for reports. */
+const char *policy_path_name(enum policy_path path);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The ring between the daemon and one charger: a memfd that both map, with a
+ * fixed number of slots. A slot carries one call; its data are in the arena.
+ *
+ * A slot's state goes FREE -> POSTED -> TAKEN -> DONE -> FREE. The daemon
+ * moves it to POSTED and back to FREE, the charger does the two steps
+ * between. All of it is lock-free words in shared memory, so a charger may
+ * die at any instruction: ring_repost() puts what it left unfinished before
+ * its successor.
+ *
+ * Both sides spin for a moment before they sleep in futex(2): a wake-up on
+ * another CPU costs several times what the call itself does.
+ */
+#ifndef MEMCGFS_RING_H
+#define MEMCGFS_RING_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define RING_SLOTS 32
+
+enum ring_op {
+	RING_READ, /* file -> arena */
+	/*
+	 * File -> pipe fd2, by reference. -ERESTART: a charger died of it,
+	 * and the pipe holds anything.
+	 */
+	RING_SPLICE,
+	RING_WRITE, /* arena -> file; fd2: it again, not for O_DIRECT */
+	RING_TRUNCATE,
+	RING_FALLOCATE, /* flags: the mode */
+	RING_COPY_RANGE, /* fd, offset -> fd2, offset2 */
+	RING_AHEAD, /* make offset, length resident */
+	RING_CLAIM, /* drop foreign pages of the range, count the others */
+};
+
+/* In flags, beside the op's own: the caller lacks CAP_FSETID. */
+#define RING_KILL_PRIV (1u << 31)
+
+/*
+ * fds that a call opens for itself. The fd table is shared and outlives the
+ * charger, so the daemon closes those that a dead one left here. They are
+ * noted after open and cleared before close: what dies between leaks an fd,
+ * and never closes another's.
+ */
+#define RING_SCRATCH_FDS 2
+
+/* append_size before the append began. */
+#define RING_SIZE_UNKNOWN UINT64_MAX
+
+struct ring_call {
+	uint32_t op;
+	uint32_t flags; /* writes: RWF_*; fallocate: mode */
+	int32_t fd;
+	int32_t fd2;
+	uint64_t offset;
+	uint64_t offset2;
+	uint64_t length;
+	uint64_t buffer; /* reads and writes: offset in the arena */
+	int64_t result; /* bytes, 0, or -errno */
+	uint32_t attempts; /* chargers that died of it, or beside it */
+	uint64_t append_size; /* of the file, when an append began */
+	uint64_t resident_pages; /* RING_CLAIM: of the host, after it */
+	uint64_t foreign_pages; /* RING_CLAIM: found before it */
+	uint64_t residue_pages; /* RING_CLAIM: foreign ones that stayed */
+	int32_t scratch_fds[RING_SCRATCH_FDS];
+};
+
+struct ring;
+
+/* Daemon: makes a ring, all of its memory touched. Returns 0 or -errno. */
+int ring_new(struct ring **out);
+struct ring *ring_free(struct ring *ring);
+
+/* The memfd; a process that shares the fd table attaches by its number. */
+int ring_fd(const struct ring *ring);
+
+/* Daemon: a free slot's number; waits while there is none. */
+unsigned int ring_slot_get(struct ring *ring);
+void ring_slot_put(struct ring *ring, unsigned int slot);
+
+struct ring_call *ring_slot_call(struct ring *ring, unsigned int slot);
+
+/* Daemon: posts the slot's call, and waits until it is done. */
+void ring_post(struct ring *ring, unsigned int slot);
+void ring_wait(struct ring *ring, unsigned int slot);
+
+/*
+ * Daemon: no charger lives. Readies the ring for the next one, and posts
+ * again all that the last one left unfinished.
+ */
+void ring_repost(struct ring *ring);
+
+/* Daemon: there will be no charger. Ends all calls with @result (-errno). */
+void ring_fail(struct ring *ring, int64_t result);
+
+/* Daemon: waits until the charger said ready, and gives what it said;
+ * -ESRCH: it died before. */
+int ring_wait_ready(struct ring *ring, int pidfd);
+
+/* Charger: attaches to the ring behind @fd. */
+int ring_attach(int fd, struct ring **out);
+
+/* Charger: says that it is ready (0), or that it can't be (-errno). */
+void ring_set_ready(struct ring *ring, int result);
+
+/* Charger: the next posted slot; waits for it. ring_done() answers it. */
+unsigned int ring_take(struct ring *ring);
+void ring_done(struct ring *ring, unsigned int slot);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the daemon counts, and the report of it. */
+#ifndef MEMCGFS_STATS_H
+#define MEMCGFS_STATS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* name, meaning */
+#define STATS_COUNTERS(X)                                                    \
+	X(opens_passthrough, "opens that pass through")                      \
+	X(opens_strict, "opens served by the charger")                       \
+	X(opens_first_touch, "opens left to the kernel's first touch")       \
+	X(opens_refused, "opens refused for want of a host")                 \
+	X(ahead_bytes, "bytes charged ahead")                                \
+	X(claims, "files whose owners were looked at")                       \
+	X(claimed_pages, "foreign pages claimed")                            \
+	X(residue_pages, "foreign pages that could not be moved")            \
+	X(strict_reads, "reads made by chargers")                            \
+	X(strict_writes, "writes made by chargers")                          \
+	X(splice_reads, "reads into the client's own page cache (sendfile)") \
+	X(unsafe_maps, "strict opens whose mappings may charge the mapper")
+
+enum stats_counter {
+#define X(name, meaning) STATS_##name,
+	STATS_COUNTERS(X)
+#undef X
+		STATS_COUNT,
+};
+
+struct stats {
+	/* Relaxed: they count, and order nothing. */
+	_Atomic uint64_t counters[STATS_COUNT];
+};
+
+static inline void stats_add(struct stats *stats, enum stats_counter counter,
+			     uint64_t value)
+{
+	atomic_fetch_add_explicit(&stats->counters[counter], value,
+				  memory_order_relaxed);
+}
+
+/* One moment's figures; what renderers are given. */
+struct stats_snapshot {
+	const char *source;
+	const char *target;
+	const char *host;
+	uint64_t host_usage_bytes; /* by the books */
+	uint64_t inodes;
+	unsigned int charger_restarts;
+	int host_is_down;
+	uint64_t counters[STATS_COUNT];
+};
+
+void stats_copy(const struct stats *stats, struct stats_snapshot *snapshot);
+
+/* Writes the report, a line each, as a string; truncates to @size. */
+void stats_render_text(const struct stats_snapshot *snapshot, char *buf,
+		       size_t size);
+
+#endif

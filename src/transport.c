@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* How messages come from /dev/fuse; see transport.h. */
+#include "transport.h"
+
+#include "util.h"
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+#ifndef FUSE_DEV_IOC_CLONE
+#define FUSE_DEV_IOC_CLONE _IOR(229, 0, uint32_t)
+#endif
+
+/* As in include/uapi/linux/fuse.h; both structs are part of its ABI. */
+#define FUSE_OPCODE_WRITE 16
+#define WRITE_HEADERS_BYTES 80 /* and struct fuse_write_in */
+
+/* libfuse's userdata is the front's: a process has one transport. */
+static struct arena *transport_arena;
+
+/* The message that this thread works on. */
+static __thread struct {
+	const char *expected; /* where libfuse has a write's data */
+	const char *received; /* where they are */
+	bool is_here; /* it came by transport_read() */
+	int fd; /* it came from there, and is answered there */
+	uint64_t unique;
+} message;
+
+/* As struct fuse_out_header there. */
+struct out_header {
+	uint32_t len;
+	int32_t error;
+	uint64_t unique;
+};
+
+/* The thread's pipe, and what was announced to go through it. */
+static __thread struct {
+	int fds[2]; /* valid if is_open */
+	bool is_open;
+	size_t length;
+} pipeline;
+
+static uint64_t unique_of(const void *headers)
+{
+	uint64_t unique;
+
+	memcpy(&unique, (const char *)headers + 2 * sizeof(uint32_t),
+	       sizeof(unique));
+	return unique;
+}
+
+static uint32_t opcode_of(const void *headers)
+{
+	uint32_t opcode;
+
+	memcpy(&opcode, (const char *)headers + sizeof(uint32_t),
+	       sizeof(opcode));
+	return opcode;
+}
+
+static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
+{
+	char *data = arena_buffer(transport_arena, 0);
+	/* The largest message is a write of the most that is negotiated. */
+	struct iovec iov[2] = {
+		{ .iov_base = buf, .iov_len = WRITE_HEADERS_BYTES },
+		{ .iov_base = data, .iov_len = ARENA_BUFFER_BYTES },
+	};
+	ssize_t n;
+
+	(void)userdata;
+	message.expected = NULL;
+	message.is_here = false;
+	if (!data || size < WRITE_HEADERS_BYTES + ARENA_BUFFER_BYTES)
+		return read(fd, buf, size);
+	n = readv(fd, iov, 2);
+	message.is_here = n > 0;
+	message.fd = fd;
+	message.unique = unique_of(buf);
+	if (n <= WRITE_HEADERS_BYTES)
+		return n;
+	if (opcode_of(buf) == FUSE_OPCODE_WRITE) {
+		message.expected = (char *)buf + WRITE_HEADERS_BYTES;
+		message.received = data;
+	} else {
+		memcpy((char *)buf + WRITE_HEADERS_BYTES, data,
+		       (size_t)n - WRITE_HEADERS_BYTES);
+	}
+	return n;
+}
+
+static ssize_t transport_writev(int fd, struct iovec *iov, int count,
+				void *userdata)
+{
+	(void)userdata;
+	return writev(fd, iov, count);
+}
+
+/* A pipe of 2 MiB where that is allowed, else of 1 MiB. */
+static int open_pipe(int fds[2])
+{
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	if (fcntl(fds[0], F_SETPIPE_SZ, 2 * ARENA_BUFFER_BYTES) < 0)
+		fcntl(fds[0], F_SETPIPE_SZ, ARENA_BUFFER_BYTES);
+	return 0;
+}
+
+size_t transport_max_read(void)
+{
+	size_t size = 0;
+	int fds[2];
+
+	if (open_pipe(fds) < 0)
+		return ARENA_BUFFER_BYTES;
+	size = (size_t)fcntl(fds[0], F_GETPIPE_SZ);
+	close_fd(fds[0]);
+	close_fd(fds[1]);
+	size -= (size_t)sysconf(_SC_PAGESIZE);
+	return size < ARENA_BUFFER_BYTES ? size : ARENA_BUFFER_BYTES;
+}
+
+int transport_pipe_begin(size_t size)
+{
+	struct out_header header = {
+		.len = (uint32_t)(sizeof(header) + size),
+		.unique = message.unique,
+	};
+	int r;
+
+	if (!message.is_here)
+		return -EOPNOTSUPP;
+	if (!pipeline.is_open) {
+		r = open_pipe(pipeline.fds);
+		if (r < 0)
+			return r;
+		pipeline.is_open = true;
+	}
+	pipeline.length = header.len;
+	if (write(pipeline.fds[1], &header, sizeof(header)) !=
+	    (ssize_t)sizeof(header)) {
+		transport_pipe_drop();
+		return -EIO;
+	}
+	return pipeline.fds[1];
+}
+
+int transport_pipe_send(void)
+{
+	ssize_t n;
+	int r = 0;
+
+	n = splice(pipeline.fds[0], NULL, message.fd, NULL, pipeline.length, 0);
+	if (n != (ssize_t)pipeline.length)
+		r = n < 0 ? -errno : -EIO;
+	if (r < 0)
+		transport_pipe_drop();
+	return r;
+}
+
+/* What is left in it is nobody's: the next answer gets a fresh one. */
+void transport_pipe_drop(void)
+{
+	close_fd(pipeline.fds[0]);
+	close_fd(pipeline.fds[1]);
+	pipeline.is_open = false;
+}
+
+static int transport_clone(int fd)
+{
+	uint32_t source = (uint32_t)fd;
+	int clone = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (clone >= 0 && ioctl(clone, FUSE_DEV_IOC_CLONE, &source) < 0)
+		clone = close_fd(clone);
+	return clone;
+}
+
+void transport_install(struct fuse_session *session, struct arena *arena)
+{
+	static const struct fuse_custom_io io = {
+		.read = transport_read,
+		.writev = transport_writev,
+		.clone_fd = transport_clone,
+	};
+
+	transport_arena = arena;
+	fuse_session_custom_io(session, &io, sizeof(io),
+			       fuse_session_fd(session));
+}
+
+const char *transport_payload(const char *data)
+{
+	return message.expected && data == message.expected ? message.received :
+							      data;
+}

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Memory cgroups. The only place that knows v1 from v2."""
+
+import itertools
+import os
+import signal
+from pathlib import Path
+
+from . import settings
+from .wait import eventually
+
+# What differs between the versions: the name of the limit, and the key of
+# memory.stat for page cache with the descendants' counted in.
+VERSIONS = {
+    1: {"limit": "memory.limit_in_bytes", "file": "total_cache"},
+    2: {"limit": "memory.max", "file": "file"},
+}
+
+
+class Hierarchy:
+    """The mount of the memory controller: v2 where that has it, else v1."""
+
+    def __init__(self):
+        self.version, self.root = self._find()
+        self.names = VERSIONS[self.version]
+
+    @staticmethod
+    def _find():
+        v1 = None
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            left, right = line.split(" - ")
+            mountpoint = Path(left.split()[4])
+            kind, _, options = right.split()[:3]
+            if kind == "cgroup2":
+                controllers = (mountpoint / "cgroup.controllers").read_text()
+                if "memory" in controllers.split():
+                    return 2, mountpoint
+            elif kind == "cgroup" and "memory" in options.split(","):
+                v1 = mountpoint
+        if v1 is None:
+            raise RuntimeError("no memory cgroup hierarchy is mounted")
+        return 1, v1
+
+
+class Cgroup:
+    """One directory in the memory hierarchy, made by us and removed by us."""
+
+    def __init__(self, hierarchy, path):
+        self.hierarchy = hierarchy
+        self.path = path  # as in /proc/PID/cgroup
+        self.dir = Path(str(hierarchy.root) + path)
+
+    def __repr__(self):
+        return f"cgroup {self.path}"
+
+    def child(self, name):
+        return Cgroup(self.hierarchy, f"{self.path}/{name}")
+
+    def create(self):
+        self.dir.mkdir()
+        return self
+
+    def exists(self):
+        return self.dir.is_dir()
+
+    def read(self, name):
+        return (self.dir / name).read_text()
+
+    def write(self, name, value):
+        (self.dir / name).write_text(str(value))
+
+    def delegate_memory(self):
+        """Let children have memory limits of their own (a no-op on v1)."""
+        if self.hierarchy.version == 2:
+            self.write("cgroup.subtree_control", "+memory")
+
+    def set_limit(self, size):
+        self.write(self.hierarchy.names["limit"], size)
+
+    def file_bytes(self):
+        """Page cache charged here and below; lags by some 100 pages."""
+        for line in self.read("memory.stat").splitlines():
+            key, value = line.split()
+            if key == self.hierarchy.names["file"]:
+                return int(value)
+        raise KeyError(self.hierarchy.names["file"])
+
+    def enter(self):
+        """Move the calling process here."""
+        self.write("cgroup.procs", os.getpid())
+
+    def pids(self):
+        """The live members, of the cgroups below as well."""
+        found = set()
+        for directory, _, _ in os.walk(self.dir):
+            try:
+                text = Path(directory, "cgroup.procs").read_text()
+            except OSError:
+                continue
+            found.update(int(pid) for pid in text.split())
+        return {pid for pid in found if alive(pid)}
+
+    def members(self):
+        return {pid: comm(pid) for pid in self.pids()}
+
+    def chargers(self):
+        return [pid for pid, name in self.members().items()
+                if name == settings.CHARGER]
+
+    def kill_members(self):
+        """Only processes that were started for this cgroup can be in it."""
+        for pid in self.pids() - {os.getpid()}:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return eventually(lambda: not self.pids())
+
+    def remove(self):
+        """Kill what is left, then remove the directory and those below it."""
+        if not self.exists():
+            return
+        self.kill_members()
+        for directory, _, _ in os.walk(self.dir, topdown=False):
+            eventually(lambda: rmdir(directory))
+
+
+class Cgroups:
+    """Makes the cgroups of a run, all below one directory of its own."""
+
+    def __init__(self):
+        self.hierarchy = Hierarchy()
+        self.base = Cgroup(self.hierarchy, f"/memcgfs-test-{os.getpid()}")
+        self.counter = itertools.count(1)
+        root = Cgroup(self.hierarchy, "")
+        root.delegate_memory()
+        self.base.create().delegate_memory()
+
+    def fresh(self, name):
+        """A new empty cgroup, whose name says what it is for."""
+        return self.base.child(f"{name}-{next(self.counter)}").create()
+
+
+def rmdir(directory):
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    return True
+
+
+def comm(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def alive(pid):
+    """A zombie only waits for its parent; it holds nothing."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"

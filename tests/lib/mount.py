@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One mount of memcgfs and the daemon behind it."""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+from . import act, kernel, settings
+from .cgroup import alive
+from .wait import eventually
+
+# What a sanitizer prints when it has found something.
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer"
+                       r"|runtime error:|SUMMARY: \w+Sanitizer")
+
+
+def proc_mounts():
+    """(source, mountpoint, type, options) of each mount, in their order."""
+    found = []
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        fields = line.split(" ")[:4]
+        found.append([re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), f)
+                      for f in fields])
+    return found
+
+
+def complaints(text):
+    """What memcgfs has said, but for the one warning that is true and due
+    where this machine gives even root no CAP_SYS_RESOURCE."""
+    due = not kernel.has_capability(kernel.CAP_SYS_RESOURCE)
+    return [line for line in text.splitlines()
+            if not (due and "OOM killer" in line and "CAP_SYS_RESOURCE" in line)]
+
+
+def mounts_at(path):
+    """(type, source, options) of what is mounted on path, topmost last."""
+    return [(kind, source, options)
+            for source, where, kind, options in proc_mounts()
+            if where == str(path)]
+
+
+def memcgfs_mounts(below):
+    """The mountpoints of memcgfs below a directory."""
+    return [where for _, where, kind, _ in proc_mounts()
+            if kind == settings.FS_TYPE and where.startswith(f"{below}/")]
+
+
+def unmount(path, lazily=False):
+    return act.command(["umount", *(["-l"] if lazily else []), path],
+                       check=False, limit=30)
+
+
+def limit_fds(number):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+
+class Daemon:
+    """A memcgfs process in a cgroup of its own, started with -f."""
+
+    def __init__(self, arguments, cgroup, log, fds=None):
+        self.arguments = [str(settings.BINARY), *map(str, arguments)]
+        self.cgroup = cgroup
+        self.log = Path(log)
+        with open(log, "ab") as stderr:
+            self.process = subprocess.Popen(
+                self.arguments, stdin=subprocess.DEVNULL, stdout=stderr,
+                stderr=stderr, preexec_fn=lambda: self._prepare(fds))
+
+    def _prepare(self, fds):
+        act.prepare(self.cgroup)
+        if fds is not None:
+            limit_fds(fds)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def exited(self):
+        return self.process.poll() is not None
+
+    def wait(self, limit=20):
+        return self.process.wait(settings.seconds(limit))
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def open_fds(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def check_log(self):
+        found = SANITIZER.search(self.text())
+        assert not found, f"the daemon's log has {found.group()!r}"
+
+
+class Mount:
+    """SOURCE seen through memcgfs at a mountpoint, pages paid by a target."""
+
+    def __init__(self, source, path, target, daemon_cgroup, log,
+                 options=(), fds=None):
+        self.source, self.path = Path(source), Path(path)
+        self.target, self.daemon_cgroup = target, daemon_cgroup
+        self.options = [f"memcg={target.path}", *options]
+        self.stopped = False
+        self.daemon = Daemon(["-f", "-o", ",".join(self.options), source, path],
+                             daemon_cgroup, log, fds)
+        self._wait_until_usable()
+
+    def __truediv__(self, name):
+        return self.path / name
+
+    def _is_mounted(self):
+        there = mounts_at(self.path)
+        return bool(there) and there[-1][0] == settings.FS_TYPE
+
+    def _wait_until_usable(self):
+        eventually(lambda: self._is_mounted() or self.daemon.exited(), 20)
+        if not self._is_mounted() or self.daemon.exited():
+            self.kill()
+            raise AssertionError("the mount did not come up: "
+                                 + " ".join(self.daemon.arguments) + "\n"
+                                 + self.daemon.text())
+        act.run(os.stat, self.path, limit=20)
+
+    def chargers(self):
+        return self.target.chargers()
+
+    def died(self):
+        """How the daemon ended that should be running, or None."""
+        code = self.daemon.process.poll()
+        return None if code is None else f"the daemon exited {code}"
+
+    def unmount(self):
+        """umount(8), while someone may just be closing his last file."""
+        done = eventually(lambda: (d := unmount(self.path)).returncode == 0
+                          and d, 5, every=0.1)
+        assert done, f"umount: {unmount(self.path).stderr}"
+
+    def stop(self):
+        """Unmount; nothing of the mount may be left."""
+        if self.stopped:
+            return
+        self.stopped = True
+        try:
+            self.unmount()
+            assert self.daemon.wait() == 0, (
+                f"the daemon exited {self.daemon.process.returncode}")
+            assert eventually(lambda: not self.chargers()), (
+                "chargers outlived the mount")
+            self.daemon.check_log()
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self):
+        """The end without questions, for a test that failed or wants it."""
+        self.stopped = True
+        for pid in [*self.chargers(), self.daemon.pid]:
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        self.daemon.wait()
+        while mounts_at(self.path) and self._is_mounted():
+            if unmount(self.path, lazily=True).returncode != 0:
+                break
+
+
+class NativeMount:
+    """A bind mount in the place of memcgfs, for MEMCGFS_TEST_NATIVE=1."""
+
+    def __init__(self, source, path, target, daemon_cgroup, log,
+                 options=(), fds=None):
+        self.source, self.path = Path(source), Path(path)
+        self.target, self.daemon_cgroup = target, daemon_cgroup
+        self.stopped = False
+        act.command(["mount", "--bind", source, path])
+
+    def __truediv__(self, name):
+        return self.path / name
+
+    def died(self):
+        return None
+
+    def stop(self):
+        if not self.stopped:
+            self.stopped = True
+            act.command(["umount", self.path])
+
+    kill = stop
+
+
+def make_mount(*args, **options):
+    return (NativeMount if settings.NATIVE else Mount)(*args, **options)

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""No byte is lost, torn or stale, whoever reads or writes how."""
+
+import mmap
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from lib import act, content
+from lib.judge import evict
+from lib.settings import KIB, MIB, scaled
+from lib.wait import eventually
+
+MODES = ["io=auto", "io=strict"]
+
+
+@pytest.fixture(params=MODES)
+def covered(request, place):
+    place.cover(request.param)
+    return place
+
+
+FIO_JOBS = {
+    "random-write": ["--rw=randwrite", "--bs=4k", "--ioengine=psync"],
+    "odd-sizes": ["--rw=randwrite", "--bsrange=512-96k", "--bs_unaligned=1",
+                  "--ioengine=psync"],
+    "sequential": ["--rw=write", "--bs=1M", "--ioengine=psync"],
+    "mmap": ["--rw=randwrite", "--bs=4k", "--ioengine=mmap"],
+    "direct": ["--rw=randwrite", "--bs=4k", "--ioengine=psync", "--direct=1"],
+    "vectors": ["--rw=randwrite", "--bs=16k", "--ioengine=pvsync2"],
+    "read-write": ["--rw=randrw", "--bs=8k", "--ioengine=psync", "--fsync=64"],
+    "libaio": ["--rw=randwrite", "--bs=4k", "--ioengine=libaio", "--iodepth=16"],
+}
+
+
+@pytest.mark.parametrize("job", FIO_JOBS.values(), ids=FIO_JOBS)
+def test_fio_verifies(covered, job):
+    """fio writes, reads back and verifies through the mount; then what it
+    wrote is verified in the backing file."""
+    size = scaled(24) * MIB
+    fio = ["fio", "--name=job", "--verify=crc32c", "--verify_fatal=1",
+           "--randseed=42", "--output-format=terse", f"--size={size}",
+           "--end_fsync=1", "--do_verify=1", *job]
+    covered.command([*fio, f"--filename={covered.mount / 'data'}"], limit=120,
+                    cwd=covered.beside)
+    through = covered.run(content.digest, covered.mount / "data")
+    assert through == content.digest(covered.source / "data")
+
+
+def test_what_is_written_beside_is_read_through_the_mount(covered):
+    for n in range(4):
+        content.write(covered.source / "file", 3 * MIB + n, n)
+        assert covered.run(content.digest, covered.mount / "file") == \
+            content.digest(covered.source / "file")
+
+
+def test_what_is_written_through_the_mount_is_read_beside(covered):
+    for n in range(4):
+        covered.run(content.write, covered.mount / "file", 3 * MIB - n, n)
+        assert content.digest(covered.source / "file") == \
+            content.md5(content.data(3 * MIB - n, n))
+
+
+def test_writers_of_one_file_at_once(covered):
+    """Four processes write the pieces of one file, each every fourth one."""
+    size, piece, workers = scaled(16) * MIB, 5000, 4
+    path = covered.mount / "file"
+    path.touch()
+
+    def write_share(mine):
+        data = content.data(size)
+        fd = os.open(path, os.O_RDWR)
+        starts = list(range(mine * piece, size, workers * piece))
+        random.Random(mine).shuffle(starts)
+        for at in starts:
+            assert os.pwrite(fd, data[at:at + piece], at) == \
+                len(data[at:at + piece])
+        os.close(fd)
+
+    cgroups = [covered.reader, covered.other, covered.target, covered.reader]
+    act.together([covered.start(write_share, n, cgroup=cgroups[n])
+                  for n in range(workers)], limit=120)
+    assert content.digest(covered.source / "file") == \
+        content.md5(content.data(size))
+    assert covered.run(content.digest, path) == content.md5(content.data(size))
+
+
+def test_append_by_eight_processes_tears_no_line(covered):
+    lines, path = scaled(400), covered.mount / "log"
+
+    def log(who):
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        for n in range(lines):
+            line = f"{who} {n} {'x' * (n % 300)}\n".encode()
+            assert os.write(fd, line) == len(line)
+        os.close(fd)
+
+    act.together([covered.start(log, who, cgroup=c) for who, c in enumerate(
+        [covered.reader, covered.other, covered.target, covered.reader] * 2)])
+    wanted = sorted(f"{who} {n} {'x' * (n % 300)}"
+                    for who in range(8) for n in range(lines))
+    assert sorted((covered.source / "log").read_text().splitlines()) == wanted
+
+
+def test_write_and_mapping_see_each_other(covered):
+    """read, write and a shared mapping of one file are one memory, whether
+    through one open or two."""
+    path = covered.mount / "file"
+    content.write(covered.source / "file", 64 * KIB)
+
+    def both_ways():
+        fd, other = os.open(path, os.O_RDWR), os.open(path, os.O_RDWR)
+        with mmap.mmap(fd, 64 * KIB) as m:
+            for n, at in enumerate(range(100, 64 * KIB - 100, 1999)):
+                m[at:at + 8] = b"mapping%d" % (n % 10)
+                assert os.pread(other, 8, at) == b"mapping%d" % (n % 10)
+                assert os.pread(fd, 8, at) == b"mapping%d" % (n % 10)
+                os.pwrite(other, b"writing%d" % (n % 10), at + 10)
+                assert m[at + 10:at + 18] == b"writing%d" % (n % 10)
+        os.close(fd)
+        os.close(other)
+
+    covered.run(both_ways)
+    assert covered.run(content.digest, path) == \
+        content.digest(covered.source / "file")
+
+
+def test_an_old_open_sees_a_new_write(covered):
+    """A reader who has a file open (passed through, perhaps) sees what
+    somebody in another cgroup writes and truncates."""
+    path = covered.mount / "file"
+    content.write(covered.source / "file", 128 * KIB)
+    got_byte, say = os.pipe()
+    reply, answer = os.pipe()
+
+    def watch():
+        fd = os.open(path, os.O_RDONLY)
+        os.read(fd, 1000)
+        with mmap.mmap(fd, 4096, mmap.MAP_SHARED, mmap.PROT_READ) as m:
+            os.write(answer, b"!")
+            os.read(got_byte, 1)
+            seen = os.pread(fd, 5, 0), m[:5]
+        os.write(answer, b"!")
+        os.read(got_byte, 1)
+        return (*seen, os.fstat(fd).st_size, os.pread(fd, 10, 5000))
+
+    def change(function, *args):
+        covered.run(function, *args, cgroup=covered.other)
+
+    def overwrite():
+        with open(path, "r+b") as f:
+            f.write(b"fresh")
+
+    watcher = covered.start(watch)
+    os.read(reply, 1)
+    change(overwrite)
+    os.write(say, b"!")
+    os.read(reply, 1)
+    change(os.truncate, path, 5004)
+    os.write(say, b"!")
+    data = content.data(5004)
+    assert watcher.result() == (b"fresh", b"fresh", 5004, data[5000:])
+
+
+def test_sparse_files_stay_sparse(covered):
+    path = covered.mount / "sparse"
+
+    def work():
+        fd = os.open(path, os.O_RDWR | os.O_CREAT)
+        os.pwrite(fd, b"end", 512 * MIB)
+        os.pwrite(fd, b"middle", 100 * MIB)
+        assert os.pread(fd, 6, 100 * MIB) == b"middle"
+        assert os.pread(fd, 4096, 200 * MIB) == bytes(4096)
+        os.fsync(fd)
+        os.close(fd)
+
+    covered.run(work)
+    st = os.stat(covered.source / "sparse")
+    assert st.st_size == 512 * MIB + 3
+    assert st.st_blocks * 512 < 64 * KIB
+
+
+def test_changes_beside_the_mount_show(covered):
+    """Sizes, new names and removed names of the backing directory are seen
+    within a moment, negative lookups included."""
+    path, backing = covered.mount / "late", covered.source / "late"
+    assert not path.exists()
+    backing.write_text("here")
+    assert eventually(path.exists, 3)
+    assert covered.run(path.read_text) == "here"
+    backing.write_text("here and longer")
+    assert eventually(lambda: os.stat(path).st_size == 15, 3)
+    assert covered.run(path.read_text) == "here and longer"
+    backing.unlink()
+    backing.write_text("another file")
+    assert eventually(
+        lambda: covered.run(read_or_none, path) == "another file", 3)
+    backing.unlink()
+    assert eventually(lambda: not path.exists(), 3)
+
+
+def read_or_none(path):
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+@pytest.mark.needs_daemon
+def test_dead_chargers_are_replaced_unseen(covered):
+    """kill -9 of the charger, again and again, while files are read and
+    written: no client sees an error and every byte is right."""
+    duration, size = scaled(10), 256 * KIB
+    for n in range(16):
+        content.write(covered.source / f"f{n}", size, n)
+    evict(*covered.source.iterdir())
+    sums = [content.md5(content.data(size, n)) for n in range(16)]
+
+    def read(seed):
+        choose, end = random.Random(seed), time.monotonic() + duration
+        while time.monotonic() < end:
+            n = choose.randrange(16)
+            assert content.digest(covered.mount / f"f{n}") == sums[n]
+
+    def write(name):
+        path, end, n = covered.mount / name, time.monotonic() + duration, 0
+        while time.monotonic() < end:
+            content.write(path, size, n)
+            assert os.stat(path).st_size == size
+            assert content.digest(path) == content.md5(content.data(size, n))
+            n += 1
+
+    def append(name):
+        """Each append once: a repeated request must not write twice."""
+        end, n = time.monotonic() + duration, 0
+        fd = os.open(covered.mount / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        while time.monotonic() < end:
+            assert os.write(fd, b"%09d\n" % n) == 10
+            n += 1
+        return n
+
+    children = [covered.start(read, 1), covered.start(read, 2),
+                covered.start(write, "w1"),
+                covered.start(write, "w2", cgroup=covered.other)]
+    appender = covered.start(append, "log")
+    killed, end = 0, time.monotonic() + duration
+    while time.monotonic() < end:
+        for pid in covered.mount.chargers():
+            killed += kill(pid)
+        time.sleep(0.05)
+    act.together(children, 30)
+    lines = (covered.source / "log").read_text().splitlines()
+    assert lines == ["%09d" % n for n in range(appender.result())]
+    assert killed >= 5, "there was nobody to kill"
+    evict(*covered.source.iterdir())
+    covered.run(content.digest, covered.mount / "f1")
+    assert covered.mount.chargers(), "no charger has come back"
+    covered.judge.owned_by(covered.target, covered.source / "f1")
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return 0
+    return 1
+
+
+@pytest.mark.needs_daemon
+def test_a_killed_writer_leaves_the_others_alone(covered):
+    """Clients die in the middle of requests; the mount goes on."""
+    path = covered.mount / "file"
+    content.write(covered.source / "file", 8 * MIB)
+
+    def hammer():
+        fd = os.open(path, os.O_RDWR)
+        while True:
+            os.pread(fd, MIB, 3 * MIB)
+            os.pwrite(fd, bytes(MIB), 0)
+
+    for _ in range(scaled(15)):
+        child = covered.start(hammer)
+        time.sleep(0.05)
+        child.end()
+    assert covered.run(content.digest, path) == \
+        content.digest(covered.source / "file")

@@ -1,0 +1,711 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reading, writing, locking and everything about open files, as natively."""
+
+import ctypes
+import errno
+import faulthandler
+import fcntl
+import mmap
+import os
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import time
+
+from lib import act, kernel
+from lib.act import OWNER, ROOT
+from lib.settings import scaled
+from lib.twin import flock_by_child, lock_by_child, read_all, story
+
+PAGE = 4096
+
+
+def patterned(size):
+    return (b"0123456789abcdef" * (size // 16 + 1))[:size]
+
+
+@story()
+def test_read_and_write(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    a.do(os.write, fd, patterned(10_000))
+    a.do(os.lseek, fd, 0, os.SEEK_SET)
+    a.do(os.read, fd, 100)
+    a.do(os.pread, fd, 100, 9_950)
+    a.do(os.pread, fd, 100, 10_000)
+    a.do(os.pread, fd, 100, 1 << 40)
+    a.do(os.pread, fd, 10, -1)
+    a.do(os.pwrite, fd, b"hole before", 50_000)
+    a.do(os.pread, fd, 20, 49_995)
+    a.do(os.lseek, fd, 0, os.SEEK_CUR)
+    a.do(os.write, fd, b"here")
+    a.do(os.lseek, fd, -4, os.SEEK_END)
+    a.do(os.lseek, fd, -1, os.SEEK_SET)
+    a.do(os.read, fd, 1)
+    a.do(os.lseek, fd, 0, 99)
+    a.do(os.pwrite, fd, b"x", 1 << 50)
+    a.do(os.pwrite, fd, b"x", 1 << 62)
+    a.do(os.ftruncate, fd, 1 << 50)
+    a.do(os.ftruncate, fd, -1)
+    a.fstat(fd)
+
+
+@story()
+def test_truncate(a):
+    a.write("file", patterned(10_000))
+    for size in (5_000, 9_000, 0, 4_096, 100_000, 3, 3):
+        a.do(os.truncate, "file", size)
+        a.stat("file")
+        a.read("file")
+    a.do(os.truncate, "missing", 0)
+    os.mkdir("dir")
+    a.do(os.truncate, "dir", 0)
+    a.do(os.truncate, "file", -1)
+
+
+@story()
+def test_append(a):
+    a.write("file", b"start")
+    fd = a.open("file", os.O_RDWR | os.O_APPEND)
+    a.do(os.lseek, fd, 0, os.SEEK_SET)
+    a.do(os.write, fd, b" more")
+    a.do(os.lseek, fd, 0, os.SEEK_CUR)
+    other = a.open("file", os.O_WRONLY | os.O_APPEND)
+    a.do(os.write, other, b" other")
+    a.do(os.write, fd, b" again")
+    a.do(os.pwrite, fd, b" placed?", 0)
+    a.read("file")
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~os.O_APPEND)
+    a.do(os.pwrite, fd, b"START", 0)
+    a.read("file")
+    a.do(fcntl.fcntl, other, fcntl.F_SETFL, os.O_WRONLY)
+    a.do(os.pwrite, other, b"S", 0)
+    a.do(fcntl.fcntl, other, fcntl.F_SETFL, os.O_WRONLY | os.O_APPEND)
+    a.do(os.write, other, b" end")
+    a.read("file")
+
+
+@story()
+def test_vectors_and_their_flags(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    a.do(os.writev, fd, [b"one ", b"", b"two ", b"three"])
+    for flags in (0, kernel.RWF_DSYNC, kernel.RWF_SYNC, kernel.RWF_HIPRI):
+        a.do(os.pwritev, fd, [b"ONE", b" TWO"], 0, flags)
+    a.do(os.pwritev, fd, [b" appended"], 0, kernel.RWF_APPEND)
+    for flags in (0, kernel.RWF_HIPRI):
+        parts = [bytearray(3), bytearray(50)]
+        a.do(os.preadv, fd, parts, 2, flags)
+        a.note("parts", [bytes(p) for p in parts])
+    a.do(os.preadv, fd, [bytearray(3)], 0, 1 << 20)
+    a.do(os.pwritev, fd, [b"x"], 0, 1 << 20)
+    a.do(os.preadv, fd, [bytearray(3)], -5, 0)
+    a.read("file")
+
+
+@story()
+def test_reading_without_waiting(a):
+    """RWF_NOWAIT may say that it would have to wait; else it is right."""
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    os.write(fd, b"content")
+    part = bytearray(7)
+    try:
+        got = os.preadv(fd, [part], 0, kernel.RWF_NOWAIT)
+        a.note("right", part[:got] == b"content"[:got])
+    except OSError as error:
+        a.note("right", error.errno in (errno.EAGAIN, errno.EOPNOTSUPP))
+
+
+@story()
+def test_seek_data_and_hole(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    os.pwrite(fd, patterned(PAGE), 0)
+    os.pwrite(fd, patterned(PAGE), 100 * PAGE)
+    os.ftruncate(fd, 200 * PAGE)
+    os.fsync(fd)
+    for at in (0, 1, PAGE, 50 * PAGE, 100 * PAGE, 101 * PAGE, 199 * PAGE,
+               200 * PAGE, 300 * PAGE, -1):
+        a.do(os.lseek, fd, at, os.SEEK_DATA)
+        a.do(os.lseek, fd, at, os.SEEK_HOLE)
+    a.do(os.lseek, fd, 0, os.SEEK_CUR)
+    empty = a.open("empty", os.O_RDWR | os.O_CREAT)
+    a.do(os.lseek, empty, 0, os.SEEK_DATA)
+    a.do(os.lseek, empty, 0, os.SEEK_HOLE)
+
+
+@story()
+def test_fallocate(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    a.do(kernel.fallocate, fd, 0, 0, 10 * PAGE)
+    a.fstat(fd)
+    a.do(os.pwrite, fd, patterned(10 * PAGE), 0)
+    for mode, at, length in (
+            (kernel.FALLOC_KEEP_SIZE, 0, 20 * PAGE),
+            (kernel.FALLOC_PUNCH_HOLE | kernel.FALLOC_KEEP_SIZE, 100, 300),
+            (kernel.FALLOC_PUNCH_HOLE | kernel.FALLOC_KEEP_SIZE, PAGE + 5,
+             3 * PAGE),
+            (kernel.FALLOC_PUNCH_HOLE, 0, PAGE),
+            (kernel.FALLOC_ZERO, 5 * PAGE + 7, PAGE),
+            (kernel.FALLOC_ZERO | kernel.FALLOC_KEEP_SIZE, 9 * PAGE, 9 * PAGE),
+            (kernel.FALLOC_ZERO, 9 * PAGE, 3 * PAGE),
+            (0, -1, 10), (0, 0, 0), (0x4000, 0, 10), (0, 1 << 50, 10)):
+        a.do(kernel.fallocate, fd, mode, at, length)
+        a.fstat(fd)
+        a.do(os.pread, fd, 40 * PAGE, 0)
+    a.do(os.posix_fallocate, fd, 0, 50 * PAGE)
+    a.fstat(fd)
+    reader = a.open("file")
+    a.do(kernel.fallocate, reader, 0, 0, 10)
+    os.mkfifo("fifo")
+    fifo = os.open("fifo", os.O_RDWR)
+    a.do(kernel.fallocate, fifo, 0, 0, 10)
+    a.do(kernel.fallocate, a.open(".", os.O_DIRECTORY), 0, 0, 10)
+
+
+@story(OWNER)
+def test_fallocate_that_moves_data(a):
+    """Collapsing and inserting either works or is refused; FUSE refuses."""
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    for mode in (kernel.FALLOC_COLLAPSE, kernel.FALLOC_INSERT):
+        os.pwrite(fd, patterned(4 * PAGE), 0)
+        os.ftruncate(fd, 4 * PAGE)
+        moved = PAGE if mode == kernel.FALLOC_INSERT else -PAGE
+        try:
+            kernel.fallocate(fd, mode, PAGE, PAGE)
+        except OSError as error:
+            a.note("refused rightly or done", error.errno == errno.EOPNOTSUPP)
+            moved = 0
+        else:
+            a.note("refused rightly or done", True)
+        a.note("size", os.fstat(fd).st_size == 4 * PAGE + moved)
+    os.unlink("file")
+
+
+@story()
+def test_copy_file_range(a):
+    a.write("source", patterned(100_000))
+    source = a.open("source", os.O_RDWR)
+    sink = a.open("sink", os.O_RDWR | os.O_CREAT)
+    a.do(os.copy_file_range, source, sink, 50_000)
+    a.do(os.lseek, source, 0, os.SEEK_CUR)
+    a.do(os.lseek, sink, 0, os.SEEK_CUR)
+    a.do(os.copy_file_range, source, sink, 1000, 99_500, 70_000)
+    a.do(os.copy_file_range, source, sink, 1000, 200_000, 0)
+    a.do(os.copy_file_range, source, sink, 0, 0, 0)
+    a.do(os.copy_file_range, source, source, 1000, 0, 500)
+    a.do(os.copy_file_range, source, source, 1000, 0, 120_000)
+    a.fstat(sink)
+    a.fstat(source)
+    reader = a.open("sink")
+    a.do(os.copy_file_range, source, reader, 10)
+    appender = a.open("sink", os.O_WRONLY | os.O_APPEND)
+    a.do(os.copy_file_range, source, appender, 10, 0)
+    writer = a.open("source", os.O_WRONLY)
+    a.do(os.copy_file_range, writer, sink, 10, 0)
+    a.do(os.copy_file_range, a.open(".", os.O_DIRECTORY), sink, 10, 0)
+    out, into = os.pipe()
+    a.do(os.copy_file_range, out, sink, 10)
+    a.do(os.copy_file_range, source, sink, 10, 0, 1 << 62)
+    a.read("sink")
+    shutil.copyfile("source", "copied")
+    a.read("copied")
+
+
+@story()
+def test_sendfile_and_splice(a):
+    a.write("source", patterned(70_000))
+    source, sink = a.open("source"), a.open("sink", os.O_RDWR | os.O_CREAT)
+    a.do(os.sendfile, sink, source, 1000, 50_000)
+    a.do(os.sendfile, sink, source, 69_990, 1000)
+    a.do(os.sendfile, sink, source, None, 100)
+    a.do(os.lseek, source, 0, os.SEEK_CUR)
+    out, into = os.pipe()
+    a.do(os.splice, source, into, 5000, 100)
+    a.do(os.splice, out, sink, 5000, offset_dst=200_000)
+    a.do(os.splice, source, into, 5000, 70_000)
+    appender = a.open("sink", os.O_WRONLY | os.O_APPEND)
+    os.write(into, b"data")
+    a.do(os.splice, out, appender, 4)
+    a.fstat(sink)
+    a.read("sink")
+
+
+@story()
+def test_mappings(a):
+    a.write("file", patterned(3 * PAGE + 100))
+    fd = a.open("file", os.O_RDWR)
+    with mmap.mmap(fd, 0) as m:
+        m[10:20] = b"mapped.in."
+        m[3 * PAGE + 50] = 65
+        a.do(os.pread, fd, 30, 0)
+        a.do(os.pwrite, fd, b"written", 100)
+        a.note("mapping", bytes(m[95:115]))
+        a.note("beyond the end", m[3 * PAGE + 99:3 * PAGE + 100])
+    private = mmap.mmap(fd, PAGE, mmap.MAP_PRIVATE)
+    private[0:4] = b"mine"
+    a.do(os.pread, fd, 10, 0)
+    reader = a.open("file")
+    a.quiet(mmap.mmap, reader, PAGE, mmap.MAP_SHARED, mmap.PROT_READ)
+    a.quiet(mmap.mmap, reader, PAGE, mmap.MAP_SHARED,
+            mmap.PROT_READ | mmap.PROT_WRITE)
+    a.quiet(mmap.mmap, reader, PAGE, mmap.MAP_PRIVATE,
+            mmap.PROT_READ | mmap.PROT_WRITE)
+    a.quiet(mmap.mmap, a.open("file", os.O_WRONLY), PAGE, mmap.MAP_SHARED,
+            mmap.PROT_READ)
+    with mmap.mmap(fd, 3 * PAGE) as m:
+        os.close(fd)
+        os.unlink("file")
+        m[:5] = b"still"
+        a.note("after unlink", bytes(m[:20]))
+
+
+@story()
+def test_a_mapping_beyond_the_end(a):
+    """SIGBUS beyond the last page, none within it."""
+    def touch(offset):
+        def child():
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            fd = os.open("file", os.O_RDWR)
+            m = mmap.mmap(fd, 4 * PAGE)
+            os.ftruncate(fd, PAGE + 10)
+            pid = os.fork()
+            if pid == 0:
+                faulthandler.disable()
+                m[offset]
+                os._exit(0)
+            return os.waitpid(pid, 0)[1]
+        return act.run(child)
+
+    for offset in (0, PAGE + 9, PAGE + 10, 2 * PAGE - 1, 2 * PAGE, 3 * PAGE):
+        a.write("file", patterned(4 * PAGE))
+        a.note(f"touch {offset}", touch(offset))
+
+
+@story()
+def test_direct_io(a):
+    """But for the alignment of memory, of which a server hears nothing."""
+    fd = a.open("file", os.O_RDWR | os.O_CREAT | os.O_DIRECT)
+    page = mmap.mmap(-1, 2 * PAGE)
+    page[:] = patterned(2 * PAGE)
+    a.do(os.pwritev, fd, [page], 0)
+    a.do(os.preadv, fd, [page], 0)
+    a.do(os.preadv, fd, [page], PAGE)
+    a.do(os.preadv, fd, [page], 512)
+    a.do(os.preadv, fd, [page], 100)
+    a.do(os.pwritev, fd, [page], 100)
+    with memoryview(page)[:1000] as odd:
+        a.do(os.preadv, fd, [odd], 0)
+        a.do(os.pwritev, fd, [odd], 0)
+    a.fstat(fd)
+    a.note("flag", bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT))
+    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_RDWR)
+    a.do(os.pread, fd, 100, 100)
+    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_RDWR | os.O_DIRECT)
+    a.do(os.preadv, fd, [page], 0)
+    a.do(os.ftruncate, fd, PAGE + 100)
+    a.do(os.preadv, fd, [page], PAGE)
+    a.note("tail", bytes(page[:100]))
+
+
+@story()
+def test_sync(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    os.write(fd, b"data")
+    a.do(os.fsync, fd)
+    a.do(os.fdatasync, fd)
+    a.do(kernel.syncfs, fd)
+    reader = a.open("file")
+    a.do(os.fsync, reader)
+    directory = a.open(".", os.O_DIRECTORY)
+    a.do(os.fsync, directory)
+    a.do(os.fdatasync, directory)
+    for flag in (os.O_SYNC, os.O_DSYNC):
+        fd = a.open("file", os.O_WRONLY | flag)
+        a.do(os.write, fd, b"synchronously")
+    os.mkfifo("fifo")
+    a.do(os.fsync, os.open("fifo", os.O_RDWR))
+    with mmap.mmap(a.open("file", os.O_RDWR), 4) as m:
+        m[0] = 66
+        a.do(m.flush)
+
+
+@story()
+def test_advice(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    os.write(fd, patterned(100_000))
+    for advice in (os.POSIX_FADV_SEQUENTIAL, os.POSIX_FADV_RANDOM,
+                   os.POSIX_FADV_WILLNEED, os.POSIX_FADV_DONTNEED,
+                   os.POSIX_FADV_NOREUSE, os.POSIX_FADV_NORMAL, 77):
+        a.do(os.posix_fadvise, fd, 0, 0, advice)
+    a.do(os.pread, fd, 50, 99_000)
+    kernel.libc.readahead(fd, ctypes.c_long(0), 100_000)
+    a.do(os.pread, fd, 50, 1_000)
+
+
+@story(ROOT, OWNER)
+def test_file_size_limit(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    a.write("long", patterned(30_000))
+    long = a.open("long", os.O_RDWR)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    a.do(os.write, fd, b"x" * 9_000)
+    a.do(os.write, fd, b"y" * 2_000)
+    a.do(os.write, fd, b"z")
+    a.do(os.ftruncate, fd, 10_000)
+    a.do(os.ftruncate, fd, 10_001)
+    a.do(kernel.fallocate, fd, 0, 0, 20_000)
+    a.do(os.pwrite, long, b"within", 100)
+    a.do(os.pwrite, long, b"beyond", 20_000)
+    a.do(os.ftruncate, long, 25_000)
+    a.do(os.copy_file_range, long, fd, 2_000, 0, 9_000)
+    a.do(os.copy_file_range, long, fd, 2_000, 0, 11_000)
+    a.fstat(fd)
+    a.fstat(long)
+
+    def with_signal():
+        """The signal kills who does not ignore it."""
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            os.pwrite(fd, b"x", 15_000)
+            os._exit(0)
+        return os.waitpid(pid, 0)[1] & 0x7F
+    a.note("killed by", with_signal())
+
+
+@story()
+def test_text_file_busy(a):
+    shutil.copy("/bin/true", "program")
+    writer = a.open("program", os.O_RDWR)
+    a.quiet(subprocess.run, ["./program"])
+    os.close(writer)
+    a.quiet(subprocess.run, ["./program"])
+    shutil.copy("/bin/sleep", "sleeper")
+    running = subprocess.Popen(["./sleeper", "60"], stdout=subprocess.DEVNULL)
+    while not os.path.exists(f"/proc/{running.pid}/exe") or \
+            not os.readlink(f"/proc/{running.pid}/exe").endswith("sleeper"):
+        time.sleep(0.01)
+    a.open("sleeper", os.O_WRONLY)
+    a.open("sleeper", os.O_RDWR | os.O_TRUNC)
+    a.do(os.truncate, "sleeper", 0)
+    a.do(os.unlink, "sleeper")
+    running.kill()
+    running.wait()
+
+
+@story()
+def test_running_programs(a):
+    shutil.copy("/bin/echo", "program")
+    a.run("./program", "it", "runs")
+    with open("script", "w") as f:
+        f.write("#!/bin/sh\necho script \"$1\"\n")
+    os.chmod("script", 0o755)
+    a.run("./script", "too")
+    os.chmod("program", 0o644)
+    a.quiet(subprocess.run, ["./program"])
+    with open("broken", "w") as f:
+        f.write("no program at all")
+    os.chmod("broken", 0o755)
+    a.quiet(subprocess.run, ["./broken"])
+    os.chmod("program", 0o111)
+    a.run("./program", "unreadable")
+
+
+@story(ROOT)
+def test_suid_programs(a):
+    shutil.copy("/usr/bin/id", "id")
+    os.chown("id", OWNER.uid, OWNER.gid)
+    os.chmod("id", 0o6755)
+    a.run("./id", "-u")
+    a.run("./id", "-g")
+
+
+# Locks
+
+
+@story()
+def test_flock(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    a.do(fcntl.flock, fd, fcntl.LOCK_SH)
+    a.note("shared", flock_by_child("file", fcntl.LOCK_SH))
+    a.note("exclusive", flock_by_child("file", fcntl.LOCK_EX))
+    a.do(fcntl.flock, fd, fcntl.LOCK_EX)
+    a.note("shared", flock_by_child("file", fcntl.LOCK_SH))
+    other = a.open("file")
+    a.do(fcntl.flock, other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    twin = os.dup(fd)
+    os.close(fd)
+    a.note("held by the dup", flock_by_child("file", fcntl.LOCK_SH))
+    a.do(fcntl.flock, twin, fcntl.LOCK_UN)
+    a.note("free", flock_by_child("file", fcntl.LOCK_EX))
+    a.do(fcntl.flock, twin, fcntl.LOCK_EX)
+    os.close(twin)
+    a.note("closed", flock_by_child("file", fcntl.LOCK_EX))
+    directory = a.open(".", os.O_DIRECTORY)
+    a.do(fcntl.flock, directory, fcntl.LOCK_EX)
+    a.do(fcntl.flock, directory, 0)
+
+
+@story()
+def test_posix_locks(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    os.write(fd, b"0123456789")
+    a.do(fcntl.lockf, fd, fcntl.LOCK_EX, 4, 2)
+    for start, length in ((0, 2), (2, 1), (5, 1), (6, 0), (0, 0)):
+        a.note(f"child at {start}+{length}",
+               (lock_by_child("file", fcntl.LOCK_EX, start, length),
+                lock_by_child("file", fcntl.LOCK_SH, start, length)))
+    a.do(fcntl.lockf, fd, fcntl.LOCK_UN, 1, 3)
+    a.note("split", [lock_by_child("file", fcntl.LOCK_EX, n, 1)
+                     for n in range(8)])
+    a.do(fcntl.lockf, fd, fcntl.LOCK_SH, 0, 0)
+    a.note("all shared", (lock_by_child("file", fcntl.LOCK_SH),
+                          lock_by_child("file", fcntl.LOCK_EX)))
+    os.close(a.open("file"))  # closing any descriptor drops them all
+    a.note("dropped", lock_by_child("file", fcntl.LOCK_EX))
+    reader = a.open("file", os.O_RDONLY)
+    a.do(fcntl.lockf, reader, fcntl.LOCK_EX)
+    a.do(fcntl.lockf, reader, fcntl.LOCK_SH)
+
+
+def whose_lock(fd, kind, start, length):
+    """F_GETLK: kind, start, length and pid of a lock in the way."""
+    query = struct.pack("hhqqi4x", kind, 0, start, length, 0)
+    answer = fcntl.fcntl(fd, fcntl.F_GETLK, query)
+    kind, whence, start, length, pid = struct.unpack("hhqqi4x", answer)
+    return kind, start, length, pid
+
+
+@story()
+def test_who_holds_a_posix_lock(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    fcntl.lockf(fd, fcntl.LOCK_EX, 10, 5)
+    me = os.getpid()
+
+    def ask():
+        mine = os.open("file", os.O_RDWR)
+        kind, start, length, pid = whose_lock(mine, fcntl.F_WRLCK, 0, 0)
+        return kind == fcntl.F_WRLCK, start, length, pid == me
+
+    a.note("seen by another", act.run(ask))
+    a.note("seen by me", whose_lock(fd, fcntl.F_WRLCK, 0, 0)[0] == fcntl.F_UNLCK)
+
+
+@story()
+def test_locks_are_not_inherited(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    fcntl.lockf(fd, fcntl.LOCK_EX)
+
+    def with_the_same_descriptor():
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return "locked"
+        except OSError as error:
+            return errno.errorcode[error.errno]
+
+    a.note("child", act.run(with_the_same_descriptor))
+
+    def die_with_lock():
+        fcntl.lockf(os.open("second", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
+        return "locked"
+
+    a.note("child", act.run(die_with_lock))
+    a.note("after its death", lock_by_child("second", fcntl.LOCK_EX))
+
+
+@story()
+def test_open_file_description_locks(a):
+    one = a.open("file", os.O_RDWR | os.O_CREAT)
+    two = a.open("file", os.O_RDWR)
+    lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+    a.quiet(fcntl.fcntl, one, kernel.F_OFD_SETLK, lock)
+    a.quiet(fcntl.fcntl, two, kernel.F_OFD_SETLK, lock)
+    os.close(one)
+    a.quiet(fcntl.fcntl, two, kernel.F_OFD_SETLK, lock)
+    a.note("child", lock_by_child("file", fcntl.LOCK_SH))
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupted_after(seconds, function, *args):
+    """Whether a signal gets a process out of a call that waits."""
+    def handler(number, frame):
+        raise Interrupted
+
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    start = time.monotonic()
+    try:
+        function(*args)
+        return "returned"
+    except Interrupted:
+        return "interrupted" if time.monotonic() - start < seconds + 2 else "late"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def held_elsewhere(lock):
+    """Hold a lock in another process; returns a function that lets go."""
+    ready, say_ready = os.pipe()
+    go, say_go = os.pipe()
+
+    def hold():
+        os.close(say_go)
+        fd = os.open("file", os.O_RDWR)
+        lock(fd, fcntl.LOCK_EX)
+        os.write(say_ready, b"!")
+        os.read(go, 1)
+
+    child = act.Child(hold)
+    os.read(ready, 1)
+
+    def let_go():
+        os.write(say_go, b"!")
+        child.result()
+    return let_go
+
+
+def wait_for_locks(a, lock):
+    a.write("file", b"lock me")
+    fd = a.open("file", os.O_RDWR)
+    let_go = held_elsewhere(lock)
+    a.note("a signal", interrupted_after(0.1, lock, fd, fcntl.LOCK_EX))
+    a.note("again", interrupted_after(0.1, lock, fd, fcntl.LOCK_EX))
+
+    def wait():
+        mine = os.open("file", os.O_RDWR)
+        lock(mine, fcntl.LOCK_EX)
+        return "got it"
+
+    waiter = act.Child(wait)
+    time.sleep(0.1)
+    a.do(os.pread, fd, 4, 0)  # nobody else is held up by one who waits
+    a.stat("file")
+    let_go()
+    a.note("the waiter", waiter.result())
+
+    let_go = held_elsewhere(lock)
+    doomed = act.Child(wait)
+    time.sleep(0.1)
+    os.kill(doomed.pid, signal.SIGKILL)
+    try:
+        doomed.result(10)
+    except act.ChildFailed as failed:
+        a.note("the killed waiter", "wait status 0x9" in str(failed))
+    let_go()
+    a.note("free", lock_by_child("file", fcntl.LOCK_EX))
+    a.note("free", flock_by_child("file", fcntl.LOCK_EX))
+
+
+@story(OWNER)
+def test_waiting_for_a_posix_lock(a):
+    wait_for_locks(a, fcntl.lockf)
+
+
+@story(OWNER)
+def test_waiting_for_a_flock(a):
+    wait_for_locks(a, fcntl.flock)
+
+
+@story(OWNER)
+def test_many_waiters(a):
+    """More waiters than the server has threads, and others go on."""
+    a.write("file", b"lock me")
+    let_go = held_elsewhere(fcntl.lockf)
+
+    def wait():
+        fcntl.lockf(os.open("file", os.O_RDWR), fcntl.LOCK_EX)
+        return 1
+
+    waiters = [act.Child(wait) for _ in range(scaled(40))]
+    time.sleep(0.3)
+    a.read("file")
+    a.write("other", b"nobody waits here")
+    let_go()
+    a.note("all", sum(act.together(waiters)) == scaled(40))
+
+
+@story(OWNER)
+def test_deadlock(a):
+    """Two processes, two locks, crosswise: one of them is told."""
+    a.write("one")
+    a.write("two")
+
+    def cross(mine, other, ready, go):
+        first, second = os.open(mine, os.O_RDWR), os.open(other, os.O_RDWR)
+        fcntl.lockf(first, fcntl.LOCK_EX)
+        os.write(ready, b"!")
+        os.read(go, 1)
+        try:
+            fcntl.lockf(second, fcntl.LOCK_EX)
+            return "locked"
+        except OSError as error:
+            return errno.errorcode[error.errno]
+
+    ready, say_ready = os.pipe()
+    go, say_go = os.pipe()
+    children = [act.Child(cross, "one", "two", say_ready, go),
+                act.Child(cross, "two", "one", say_ready, go)]
+    for _ in range(2):
+        os.read(ready, 1)
+    os.write(say_go, b"!!")
+    a.note("outcomes", sorted(act.together(children, 20)))
+
+
+@story()
+def test_leases(a):
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    a.do(os.write, fd, b"x")
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        pass  # a network-like filesystem may refuse
+    a.read("file")
+
+
+@story(OWNER)
+def test_nine_thousand_open_files(a):
+    """Each a file of its own, all open at once, all readable."""
+    number = scaled(9000)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number + 200, 20_000))
+    os.mkdir("many")
+    fds = []
+    for n in range(number):
+        fd = os.open(f"many/{n}", os.O_RDWR | os.O_CREAT)
+        os.write(fd, b"%d" % n)
+        os.close(fd)
+        fds.append(os.open(f"many/{n}", os.O_RDONLY if n % 3 else os.O_RDWR))
+    a.note("open", len(fds))
+    a.note("right", all(os.pread(fd, 9, 0) == b"%d" % n
+                        for n, fd in enumerate(fds)))
+    for fd in fds:
+        os.close(fd)
+
+
+@story(OWNER)
+def test_one_file_opened_many_times(a):
+    number = scaled(3000)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number + 200, 20_000))
+    a.write("file", b"content")
+    fds = [os.open("file", (os.O_RDONLY, os.O_RDWR)[n % 2])
+           for n in range(number)]
+    a.note("right", all(os.pread(fd, 9, 0) == b"content" for fd in fds))
+    os.pwrite(fds[1], b"CONTENT", 0)
+    a.note("right", all(os.pread(fd, 9, 0) == b"CONTENT" for fd in fds))
+
+
+@story()
+def test_reading_a_directory_as_a_file(a):
+    os.mkdir("dir")
+    fd = a.open("dir")
+    a.do(os.read, fd, 10)
+    a.do(os.pread, fd, 10, 0)
+    a.do(os.ftruncate, fd, 0)
+    a.do(os.write, fd, b"x")
+    a.do(read_all, fd)

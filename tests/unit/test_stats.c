@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The report: one line a figure, in the glossary's words; cut, never torn. */
+#include "stats.h"
+
+#include "unit.h"
+
+#define REPORT_MAX 4096
+
+/* A mount that has seen a morning's work. */
+static struct stats_snapshot morning(void)
+{
+	struct stats_snapshot snapshot = {
+		.source = "/srv/data",
+		.target = "/shared/data",
+		.host = "/shared/data/memcgfs",
+		.host_usage_bytes = 50331648,
+		.inodes = 1234,
+		.charger_restarts = 2,
+	};
+
+	for (int i = 0; i < STATS_COUNT; i++)
+		snapshot.counters[i] = 100 + (uint64_t)i;
+	return snapshot;
+}
+
+static void assert_line(const char *text, const char *line)
+{
+	const char *found = strstr(text, line);
+
+	if (!found || (found != text && found[-1] != '\n') ||
+	    found[strlen(line)] != '\n')
+		fail_msg("no line \"%s\" in:\n%s", line, text);
+}
+
+static void test_report(void **state)
+{
+	struct stats_snapshot snapshot = morning();
+	char text[REPORT_MAX];
+
+	stats_render_text(&snapshot, text, sizeof(text));
+	assert_line(text, "source /srv/data");
+	assert_line(text, "target /shared/data");
+	assert_line(text, "host /shared/data/memcgfs");
+	assert_line(text, "usage 50331648");
+	assert_line(text, "inodes 1234");
+	assert_line(text, "charger_restarts 2");
+	assert_line(text, "opens_passthrough 100 (opens that pass through)");
+	assert_line(text, "opens_strict 101 (opens served by the charger)");
+	assert_int_equal(count_lines(text), 6 + STATS_COUNT);
+}
+
+/* All is not well: the host's line says so. */
+static void test_a_host_that_is_down(void **state)
+{
+	struct stats_snapshot snapshot = morning();
+	char text[REPORT_MAX];
+
+	snapshot.host_is_down = 1;
+	stats_render_text(&snapshot, text, sizeof(text));
+	assert_line(text, "host /shared/data/memcgfs (down)");
+}
+
+/* The largest numbers are written whole. */
+static void test_large_numbers(void **state)
+{
+	struct stats_snapshot snapshot = morning();
+	char text[REPORT_MAX];
+
+	snapshot.host_usage_bytes = UINT64_MAX;
+	snapshot.charger_restarts = UINT32_MAX;
+	snapshot.counters[STATS_claims] = UINT64_MAX;
+	stats_render_text(&snapshot, text, sizeof(text));
+	assert_line(text, "usage 18446744073709551615");
+	assert_line(text, "charger_restarts 4294967295");
+	assert_line(text, "claims 18446744073709551615 "
+			  "(files whose owners were looked at)");
+}
+
+/* Each size of buffer from 1 up: a prefix, a string, no byte behind it. */
+static void test_truncation(void **state)
+{
+	struct stats_snapshot snapshot = morning();
+	char whole[REPORT_MAX], text[REPORT_MAX];
+	size_t length;
+
+	stats_render_text(&snapshot, whole, sizeof(whole));
+	length = strlen(whole);
+	assert_true(length < sizeof(whole) - 1);
+	for (size_t size = 1; size <= length + 2; size++) {
+		memset(text, '#', sizeof(text));
+		stats_render_text(&snapshot, text, size);
+		assert_int_equal(strlen(text),
+				 size - 1 < length ? size - 1 : length);
+		assert_memory_equal(text, whole, strlen(text));
+		assert_int_equal(text[size], '#');
+	}
+	text[0] = '#';
+	stats_render_text(&snapshot, text, 0);
+	assert_int_equal(text[0], '#');
+}
+
+static void *counting_thread(void *arg)
+{
+	struct stats *stats = *(struct stats **)arg;
+
+	for (int i = 0; i < 10000; i++) {
+		stats_add(stats, STATS_opens_strict, 1);
+		stats_add(stats, STATS_ahead_bytes, 4096);
+	}
+	return NULL;
+}
+
+/* 8 threads count 10,000 opens of 4 KiB each; the copy has them all. */
+static void test_counting(void **state)
+{
+	static struct stats stats;
+	struct stats *same[8];
+	struct stats_snapshot snapshot = { 0 };
+
+	for (int i = 0; i < 8; i++)
+		same[i] = &stats;
+	run_threads(8, counting_thread, same, sizeof(same[0]));
+	stats_copy(&stats, &snapshot);
+	assert_int_equal(snapshot.counters[STATS_opens_strict], 80000);
+	assert_int_equal(snapshot.counters[STATS_ahead_bytes], 80000 * 4096);
+	assert_int_equal(snapshot.counters[STATS_claims], 0);
+	assert_null(snapshot.source); /* the counters alone are copied */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_a_host_that_is_down),
+		cmocka_unit_test(test_large_numbers),
+		cmocka_unit_test(test_truncation),
+		cmocka_unit_test(test_counting),
+	};
+
+	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
+}
