@@ -215,7 +215,7 @@ static void reserve(struct charge *charge, struct backing *backing,
 		host_reserve(charge->host, size_bytes);
 }
 
-static enum policy_path choose(struct charge_file *file,
+static enum policy_path choose(const struct charge_file *file,
 			       const struct charge_request *request,
 			       uint64_t size_bytes, bool all_owned)
 {
@@ -246,8 +246,9 @@ static enum policy_path choose(struct charge_file *file,
  * Carries out a path as far as it can be; gives the one that holds: without
  * the pages resident, a reader may not have them by passthrough.
  */
-static enum policy_path prepare(struct charge_file *file, enum policy_path path,
-				uint64_t size_bytes, enum shadow_need need)
+static enum policy_path prepare(const struct charge_file *file,
+				enum policy_path path, uint64_t size_bytes,
+				enum shadow_need need)
 {
 	struct charge *charge = file->charge;
 	int r = 0;
@@ -298,7 +299,7 @@ static void count_open(struct charge *charge, bool strict, bool owned)
  * an inode has a backing in the kernel, every open of it must name it, or
  * fails with EIO (Linux 6.18): so all do, from the first.
  */
-static int reply_path(struct charge_file *file, enum policy_path path,
+static int reply_path(const struct charge_file *file, enum policy_path path,
 		      struct charge_reply *reply)
 {
 	struct charge *charge = file->charge;
@@ -316,14 +317,13 @@ static int reply_path(struct charge_file *file, enum policy_path path,
 			return id;
 		id = 0;
 	}
-	file->strict = strict || !id;
 	reply->backing_id = id;
-	reply->direct_io = file->strict;
-	reply->file = file;
+	reply->direct_io = strict || !id;
+	reply->file = *file;
 	return 0;
 }
 
-static int open_path(struct charge_file *file,
+static int open_path(const struct charge_file *file,
 		     const struct charge_request *request,
 		     struct charge_reply *reply)
 {
@@ -358,32 +358,56 @@ static int open_path(struct charge_file *file,
 	}
 	r = reply_path(file, path, reply);
 	if (r == 0)
-		count_open(charge, file->strict,
+		count_open(charge, reply->direct_io,
 			   charge->host && !charger_is_down(
 						   host_charger(charge->host)));
 	return r;
 }
 
-static struct charge_file *file_new(struct charge *charge,
-				    const struct charge_request *request)
+/* The open's low bits, which an address leaves free. */
+enum {
+	PACKED_READABLE = 1,
+	PACKED_WRITABLE = 2,
+	PACKED_FLAGS = PACKED_READABLE | PACKED_WRITABLE,
+};
+_Static_assert(_Alignof(struct backing) > PACKED_FLAGS, "no bits to spare");
+
+uint64_t charge_file_pack(const struct charge_file *file)
+{
+	return (uintptr_t)file->backing |
+	       (file->readable ? PACKED_READABLE : 0) |
+	       (file->writable ? PACKED_WRITABLE : 0);
+}
+
+struct charge_file charge_file_unpack(struct charge *charge, uint64_t packed)
+{
+	return (struct charge_file){
+		.charge = charge,
+		.backing =
+			(struct backing *)(uintptr_t)(packed & ~PACKED_FLAGS),
+		.readable = packed & PACKED_READABLE,
+		.writable = packed & PACKED_WRITABLE,
+	};
+}
+
+static struct charge_file file_of(struct charge *charge,
+				  const struct charge_request *request)
 {
 	int mode = request->flags & O_ACCMODE;
-	struct charge_file *file;
+	struct charge_file file = {
+		.charge = charge,
+		.readable = mode != O_WRONLY,
+		.writable = mode != O_RDONLY,
+	};
 
-	file = calloc(1, sizeof(*file));
-	if (!file)
-		return NULL;
-	file->charge = charge;
-	file->readable = mode != O_WRONLY;
-	file->writable = mode != O_RDONLY;
-	if (file->readable && file->writable)
+	if (file.readable && file.writable)
 		atomic_store_explicit(&request->inode->attrs_volatile, true,
 				      memory_order_relaxed);
 	return file;
 }
 
 /* Opens by the chosen path the file whose backing is open. */
-static int finish_open(struct charge_file *file,
+static int finish_open(const struct charge_file *file,
 		       const struct charge_request *request,
 		       struct charge_reply *reply)
 {
@@ -408,39 +432,23 @@ static int finish_open(struct charge_file *file,
 int charge_open(struct charge *charge, const struct charge_request *request,
 		struct charge_reply *reply)
 {
-	struct charge_file *file;
+	struct charge_file file = file_of(charge, request);
 	int r;
 
-	file = file_new(charge, request);
-	if (!file)
-		return -ENOMEM;
 	r = backing_open(charge->table, request->inode,
-			 file->writable || request->flags & O_TRUNC,
-			 request->flags & O_APPEND, &file->backing);
-	if (r < 0) {
-		free(file);
-		return r;
-	}
-	return finish_open(file, request, reply);
+			 file.writable || request->flags & O_TRUNC,
+			 request->flags & O_APPEND, &file.backing);
+	return r < 0 ? r : finish_open(&file, request, reply);
 }
 
 int charge_create(struct charge *charge, const struct charge_request *request,
 		  int fd, struct charge_reply *reply)
 {
-	struct charge_file *file;
+	struct charge_file file = file_of(charge, request);
 	int r;
 
-	file = file_new(charge, request);
-	if (!file) {
-		close_fd(fd);
-		return -ENOMEM;
-	}
-	r = backing_adopt(charge->table, request->inode, fd, &file->backing);
-	if (r < 0) {
-		free(file);
-		return r;
-	}
-	return finish_open(file, request, reply);
+	r = backing_adopt(charge->table, request->inode, fd, &file.backing);
+	return r < 0 ? r : finish_open(&file, request, reply);
 }
 
 void charge_close_backing(struct charge *charge, struct backing *backing)
@@ -451,10 +459,9 @@ void charge_close_backing(struct charge *charge, struct backing *backing)
 		host_unreserve(charge->host, reserved);
 }
 
-void charge_close(struct charge_file *file)
+void charge_close(const struct charge_file *file)
 {
 	charge_close_backing(file->charge, file->backing);
-	free(file);
 }
 
 int charge_file_fd(const struct charge_file *file)

@@ -31,14 +31,20 @@ struct charge_config {
 	bool sees_owners; /* of pages: chargers can read /proc/kpagecgroup */
 };
 
-/* An open file, of one FUSE file handle. */
+/*
+ * An open file, of one FUSE file handle. A small value: it packs into the
+ * handle's number, so that there is nothing to free should its release never
+ * come (the last user of a detached mount ends without one).
+ */
 struct charge_file {
 	struct charge *charge;
 	struct backing *backing;
 	bool readable;
 	bool writable;
-	bool strict;
 };
+
+uint64_t charge_file_pack(const struct charge_file *file);
+struct charge_file charge_file_unpack(struct charge *charge, uint64_t packed);
 
 int charge_new(const struct charge_config *config, struct charge **out);
 struct charge *charge_free(struct charge *charge);
@@ -62,7 +68,7 @@ struct charge_request {
 
 /* What the client's kernel is to be told. */
 struct charge_reply {
-	struct charge_file *file;
+	struct charge_file file;
 	bool direct_io;
 	int backing_id; /* of passthrough; 0: none */
 };
@@ -78,7 +84,7 @@ int charge_open(struct charge *charge, const struct charge_request *request,
 int charge_create(struct charge *charge, const struct charge_request *request,
 		  int fd, struct charge_reply *reply);
 
-void charge_close(struct charge_file *file);
+void charge_close(const struct charge_file *file);
 
 /* An fd for what neither reads nor writes pages: fsync, lseek, xattrs. */
 int charge_file_fd(const struct charge_file *file);
@@ -93,7 +99,7 @@ bool charge_note_attr(struct charge *charge, struct inode *inode,
 /* -- I/O of a strict file -- */
 
 struct charge_read {
-	struct charge_file *file;
+	struct charge_file file;
 	uint64_t offset;
 	size_t size;
 	int flags; /* the file's, now */
@@ -112,7 +118,7 @@ int64_t charge_read(struct charge_read *read);
 int64_t charge_read_pipe(const struct charge_read *read, int pipe_fd);
 
 struct charge_write {
-	struct charge_file *file;
+	struct charge_file file;
 	uint64_t offset;
 	const void *data; /* best in the thread's own buffer of the arena */
 	size_t size;
@@ -125,15 +131,16 @@ int64_t charge_write(const struct charge_write *write);
 
 /* @file, unless NULL, is an open one of the inode. */
 int charge_truncate(struct charge *charge, struct inode *inode,
-		    struct charge_file *file, uint64_t size, bool kill_priv);
+		    const struct charge_file *file, uint64_t size,
+		    bool kill_priv);
 
-int charge_fallocate(struct charge_file *file, int mode, uint64_t offset,
+int charge_fallocate(const struct charge_file *file, int mode, uint64_t offset,
 		     uint64_t length, bool kill_priv);
 
 struct charge_copy {
-	struct charge_file *in;
+	struct charge_file in;
 	uint64_t in_offset;
-	struct charge_file *out;
+	struct charge_file out;
 	uint64_t out_offset;
 	uint64_t length;
 	bool kill_priv;
@@ -146,6 +153,6 @@ int64_t charge_copy_range(const struct charge_copy *copy);
  * A read came that fills the client's own page cache (sendfile(2) and
  * splice(2) of a strict file do that, charged to the caller).
  */
-void charge_note_splice(struct charge_file *file);
+void charge_note_splice(const struct charge_file *file);
 
 #endif

@@ -85,8 +85,8 @@ static int io_fd(const struct charge_file *file, int flags, bool writable)
 
 int64_t charge_read(struct charge_read *read)
 {
-	struct charge *charge = read->file->charge;
-	int fd = io_fd(read->file, read->flags, false);
+	struct charge *charge = read->file.charge;
+	int fd = io_fd(&read->file, read->flags, false);
 	struct charger_call call;
 	int64_t n;
 
@@ -108,13 +108,13 @@ int64_t charge_read(struct charge_read *read)
 
 int64_t charge_read_pipe(const struct charge_read *read, int pipe_fd)
 {
-	struct charge *charge = read->file->charge;
+	struct charge *charge = read->file.charge;
 	struct charger_call call;
 	int64_t n;
 
 	stats_add(charge->stats, STATS_strict_reads, 1);
 	charge_call_begin(charge, RING_SPLICE, &call);
-	call.ring->fd = backing_read_fd(read->file->backing);
+	call.ring->fd = backing_read_fd(read->file.backing);
 	call.ring->fd2 = pipe_fd;
 	call.ring->offset = read->offset;
 	call.ring->length = read->size;
@@ -139,7 +139,7 @@ static uint32_t write_flags(const struct charge_write *write)
 /* A write beyond the end leaves a hole, which a mapping would fill. */
 static void note_end(const struct charge_write *write, int64_t written)
 {
-	struct backing *backing = write->file->backing;
+	struct backing *backing = write->file.backing;
 	uint64_t end = write->offset + (uint64_t)written;
 	uint64_t seen =
 		atomic_load_explicit(&backing->end_bytes, memory_order_relaxed);
@@ -147,8 +147,8 @@ static void note_end(const struct charge_write *write, int64_t written)
 	if (end <= seen)
 		return;
 	if (write->offset > seen)
-		charge_refill(write->file->charge, backing,
-			      write->file->readable);
+		charge_refill(write->file.charge, backing,
+			      write->file.readable);
 	else
 		atomic_store_explicit(&backing->end_bytes, end,
 				      memory_order_relaxed);
@@ -156,8 +156,8 @@ static void note_end(const struct charge_write *write, int64_t written)
 
 int64_t charge_write(const struct charge_write *write)
 {
-	struct charge *charge = write->file->charge;
-	int fd = io_fd(write->file, write->flags, true);
+	struct charge *charge = write->file.charge;
+	int fd = io_fd(&write->file, write->flags, true);
 	struct charger_call call;
 	void *buffer;
 	int64_t n;
@@ -175,7 +175,7 @@ int64_t charge_write(const struct charge_write *write)
 	stats_add(charge->stats, STATS_strict_writes, 1);
 	charge_call_begin(charge, RING_WRITE, &call);
 	call.ring->fd = fd;
-	call.ring->fd2 = backing_write_fd(write->file->backing);
+	call.ring->fd2 = backing_write_fd(write->file.backing);
 	call.ring->offset = write->offset;
 	call.ring->length = write->size;
 	call.ring->flags = write_flags(write);
@@ -186,7 +186,7 @@ int64_t charge_write(const struct charge_write *write)
 		note_end(write, n);
 	/* Direct writes drop the pages that they pass by. */
 	if (n > 0 && write->flags & O_DIRECT)
-		charge_refill(charge, write->file->backing, false);
+		charge_refill(charge, write->file.backing, false);
 	return n;
 }
 
@@ -215,7 +215,8 @@ static int truncate_fd(struct charge *charge, int fd, uint64_t size,
 }
 
 int charge_truncate(struct charge *charge, struct inode *inode,
-		    struct charge_file *file, uint64_t size, bool kill_priv)
+		    const struct charge_file *file, uint64_t size,
+		    bool kill_priv)
 {
 	struct backing *backing;
 	int r;
@@ -239,7 +240,7 @@ int charge_truncate(struct charge *charge, struct inode *inode,
 	return r;
 }
 
-int charge_fallocate(struct charge_file *file, int mode, uint64_t offset,
+int charge_fallocate(const struct charge_file *file, int mode, uint64_t offset,
 		     uint64_t length, bool kill_priv)
 {
 	struct charge *charge = file->charge;
@@ -261,26 +262,26 @@ int charge_fallocate(struct charge_file *file, int mode, uint64_t offset,
 
 int64_t charge_copy_range(const struct charge_copy *copy)
 {
-	struct charge *charge = copy->out->charge;
+	struct charge *charge = copy->out.charge;
 	struct charger_call call;
 	int64_t n;
 
 	charge_call_begin(charge, RING_COPY_RANGE, &call);
-	call.ring->fd = backing_read_fd(copy->in->backing);
+	call.ring->fd = backing_read_fd(copy->in.backing);
 	call.ring->offset = copy->in_offset;
-	call.ring->fd2 = backing_write_fd(copy->out->backing);
+	call.ring->fd2 = backing_write_fd(copy->out.backing);
 	call.ring->offset2 = copy->out_offset;
 	call.ring->length = copy->length;
 	call.ring->flags = copy->kill_priv ? RING_KILL_PRIV : 0;
 	n = charge_call_make(charge, &call);
 	charge_call_end(charge, &call);
-	forget_pages(charge, copy->out->backing->inode);
+	forget_pages(charge, copy->out.backing->inode);
 	if (n > 0)
-		charge_refill(charge, copy->out->backing, copy->out->readable);
+		charge_refill(charge, copy->out.backing, copy->out.readable);
 	return n;
 }
 
-void charge_note_splice(struct charge_file *file)
+void charge_note_splice(const struct charge_file *file)
 {
 	stats_add(file->charge->stats, STATS_splice_reads, 1);
 }

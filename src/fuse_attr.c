@@ -28,7 +28,9 @@ static struct meta_fd meta_fd_get(fuse_req_t req, fuse_ino_t ino,
 	struct meta_fd meta = { .front = front_of(req) };
 
 	if (fi && S_ISREG(front_inode(meta.front, ino)->type)) {
-		meta.fd = charge_file_fd(file_of(fi));
+		struct charge_file file = file_of(meta.front, fi);
+
+		meta.fd = charge_file_fd(&file);
 		return meta;
 	}
 	meta.inode = front_inode(meta.front, ino);
@@ -143,6 +145,16 @@ static int set_times(int fd, const struct stat *attr, int to_set)
 	return utimensat(fd, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
+static int set_size(struct fuse_front *front, const struct job *job)
+{
+	struct charge_file file = file_of(front, &job->fi);
+
+	return charge_truncate(front->charge, job->inode,
+			       job->setattr.has_fi ? &file : NULL,
+			       (uint64_t)job->setattr.attr.st_size,
+			       job->setattr.to_set & FUSE_SET_ATTR_KILL_SUID);
+}
+
 static int set_attr(struct fuse_front *front, struct job *job, int fd)
 {
 	const struct stat *attr = &job->setattr.attr;
@@ -154,11 +166,7 @@ static int set_attr(struct fuse_front *front, struct job *job, int fd)
 	if (r == 0 && to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		r = set_owner(job->req, fd, attr, to_set);
 	if (r == 0 && to_set & FUSE_SET_ATTR_SIZE)
-		r = charge_truncate(front->charge, job->inode,
-				    job->setattr.has_fi ? file_of(&job->fi) :
-							  NULL,
-				    (uint64_t)attr->st_size,
-				    to_set & FUSE_SET_ATTR_KILL_SUID);
+		r = set_size(front, job);
 	if (r == 0 &&
 	    to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
 		      FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))

@@ -56,12 +56,12 @@ static void fill_info(struct fuse_front *front, struct inode *inode,
 		      const struct charge_reply *reply,
 		      struct fuse_file_info *fi)
 {
-	fi->fh = (uintptr_t)reply->file;
+	fi->fh = charge_file_pack(&reply->file);
 	fi->backing_id = reply->backing_id;
 	fi->direct_io = reply->direct_io;
 	fi->parallel_direct_writes = reply->direct_io;
 	fi->noflush =
-		!reply->file->writable ||
+		!reply->file.writable ||
 		close_is_silent(inode_device(front->table, inode)->fs_type);
 }
 
@@ -88,7 +88,7 @@ static void run_open(struct fuse_front *front, struct job *job)
 						 (uintptr_t)job->inode, -1, 0);
 	fill_info(front, job->inode, &reply, &job->fi);
 	if (fuse_reply_open(job->req, &job->fi) == -ENOENT)
-		charge_close(reply.file);
+		charge_close(&reply.file);
 }
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -165,7 +165,7 @@ static void adopt_and_reply(struct fuse_front *front, struct job *job, int fd)
 		return;
 	}
 	if (fuse_reply_create(job->req, &entry, &job->fi) == -ENOENT) {
-		charge_close(reply.file);
+		charge_close(&reply.file);
 		inode_forget(front->table, job->inode, 1);
 	}
 }
@@ -275,7 +275,7 @@ static bool reply_by_pipe(fuse_req_t req, const struct charge_read *read)
 static void run_read(struct fuse_front *front, struct job *job)
 {
 	struct charge_read read = {
-		.file = file_of(&job->fi),
+		.file = file_of(front, &job->fi),
 		.offset = (uint64_t)job->io.offset,
 		.size = job->io.size,
 		.flags = job->fi.flags,
@@ -283,7 +283,7 @@ static void run_read(struct fuse_front *front, struct job *job)
 	int64_t n;
 
 	if (fills_client_cache(&job->fi)) {
-		charge_note_splice(read.file);
+		charge_note_splice(&read.file);
 		inval_queue(front->inval, job->inode);
 	}
 	if (read.size >= PIPE_MIN_BYTES && reply_by_pipe(job->req, &read))
@@ -312,7 +312,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 static void run_write(struct fuse_front *front, struct job *job)
 {
 	struct charge_write write = {
-		.file = file_of(&job->fi),
+		.file = file_of(front, &job->fi),
 		.offset = (uint64_t)job->io.offset,
 		.data = job->io.data,
 		.size = job->io.size,
@@ -321,7 +321,6 @@ static void run_write(struct fuse_front *front, struct job *job)
 	};
 	int64_t n;
 
-	(void)front;
 	n = charge_write(&write);
 	if (n < 0)
 		fuse_reply_err(job->req, (int)-n);
@@ -349,10 +348,10 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 
 static void run_fallocate(struct fuse_front *front, struct job *job)
 {
+	struct charge_file file = file_of(front, &job->fi);
 	int r;
 
-	(void)front;
-	r = charge_fallocate(file_of(&job->fi), job->fallocate.mode,
+	r = charge_fallocate(&file, job->fallocate.mode,
 			     (uint64_t)job->fallocate.offset,
 			     (uint64_t)job->fallocate.length,
 			     caller_kills_priv(job->req));
@@ -380,16 +379,15 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 static void run_copy(struct fuse_front *front, struct job *job)
 {
 	struct charge_copy copy = {
-		.in = file_of(&job->fi),
+		.in = file_of(front, &job->fi),
 		.in_offset = (uint64_t)job->copy.in_offset,
-		.out = file_of(&job->copy.out_fi),
+		.out = file_of(front, &job->copy.out_fi),
 		.out_offset = (uint64_t)job->copy.out_offset,
 		.length = job->copy.length,
 		.kill_priv = caller_kills_priv(job->req),
 	};
 	int64_t n;
 
-	(void)front;
 	n = charge_copy_range(&copy);
 	if (n < 0)
 		fuse_reply_err(job->req, (int)-n);
@@ -425,10 +423,11 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	      struct fuse_file_info *fi)
 {
+	struct charge_file file = file_of(front_of(req), fi);
 	off_t at;
 
 	(void)ino;
-	at = lseek(charge_file_fd(file_of(fi)), offset, whence);
+	at = lseek(charge_file_fd(&file), offset, whence);
 	if (at < 0)
 		fuse_reply_err(req, errno);
 	else
@@ -437,10 +436,10 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 
 static void run_fsync(struct fuse_front *front, struct job *job)
 {
-	int fd = charge_file_fd(file_of(&job->fi));
+	struct charge_file file = file_of(front, &job->fi);
+	int fd = charge_file_fd(&file);
 	int r;
 
-	(void)front;
 	r = job->datasync ? fdatasync(fd) : fsync(fd);
 	fuse_reply_err(job->req, r < 0 ? errno : 0);
 }
@@ -462,10 +461,10 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 /* What closing a copy of the fd tells is what closing the file would. */
 static void run_flush(struct fuse_front *front, struct job *job)
 {
+	struct charge_file file = file_of(front, &job->fi);
 	int fd;
 
-	(void)front;
-	fd = fcntl(charge_file_fd(file_of(&job->fi)), F_DUPFD_CLOEXEC, 0);
+	fd = fcntl(charge_file_fd(&file), F_DUPFD_CLOEXEC, 0);
 	if (fd < 0 || close(fd) < 0)
 		fuse_reply_err(job->req, errno);
 	else
@@ -486,7 +485,9 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct charge_file file = file_of(front_of(req), fi);
+
 	(void)ino;
-	charge_close(file_of(fi));
+	charge_close(&file);
 	fuse_reply_err(req, 0);
 }

@@ -81,9 +81,10 @@ struct job {
 
 void front_dispatch(const struct job *job);
 
-static inline struct charge_file *file_of(const struct fuse_file_info *fi)
+static inline struct charge_file file_of(const struct fuse_front *front,
+					 const struct fuse_file_info *fi)
 {
-	return (struct charge_file *)(uintptr_t)fi->fh;
+	return charge_file_unpack(front->charge, fi->fh);
 }
 
 /* fuse_dir.c */
