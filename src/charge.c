@@ -268,9 +268,11 @@ static enum policy_path prepare(const struct charge_file *file,
 			stats_add(charge->stats, STATS_unsafe_maps, 1);
 		return path;
 	case POLICY_PASSTHROUGH:
+		if (!charge->host)
+			return path;
 		if (need == SHADOW_NEEDS_NOTHING)
 			reserve(charge, file->backing, size_bytes);
-		else if (charge->host && need == SHADOW_NEEDS_CLAIM)
+		if (need == SHADOW_NEEDS_CLAIM)
 			claim_only(charge, file->backing, size_bytes);
 		return path;
 	case POLICY_REFUSE:
@@ -323,35 +325,48 @@ static int reply_path(const struct charge_file *file, enum policy_path path,
 	return 0;
 }
 
-static int open_path(const struct charge_file *file,
-		     const struct charge_request *request,
-		     struct charge_reply *reply)
+/* What is known of a file at its open; a new one is known to be empty. */
+struct facts_seen {
+	enum shadow_need need;
+	uint64_t size_bytes;
+};
+
+static int see_file(const struct charge_file *file, struct facts_seen *seen)
 {
 	struct charge *charge = file->charge;
-	enum shadow_need need = SHADOW_NEEDS_PAGES;
-	enum policy_path path;
-	uint64_t size_bytes;
+	struct inode *inode = file->backing->inode;
 	struct stat st;
-	int r;
 
-	if (charge->host)
-		need = look(charge, file->backing);
-	if (need == SHADOW_NEEDS_NOTHING) {
-		inode_lock(charge->table, request->inode);
-		size_bytes = request->inode->shadow.file_pages * page_bytes();
-		inode_unlock(charge->table, request->inode);
+	seen->need = charge->host ? look(charge, file->backing) :
+				    SHADOW_NEEDS_PAGES;
+	if (seen->need == SHADOW_NEEDS_NOTHING) {
+		inode_lock(charge->table, inode);
+		seen->size_bytes = inode->shadow.file_pages * page_bytes();
+		inode_unlock(charge->table, inode);
 	} else {
 		if (fstat(backing_read_fd(file->backing), &st) < 0)
 			return -errno;
-		size_bytes = (uint64_t)st.st_size;
+		seen->size_bytes = (uint64_t)st.st_size;
 	}
-	atomic_store_explicit(&file->backing->end_bytes, size_bytes,
+	atomic_store_explicit(&file->backing->end_bytes, seen->size_bytes,
 			      memory_order_relaxed);
-	path = choose(file, request, size_bytes, need == SHADOW_NEEDS_NOTHING);
-	path = prepare(file, path, size_bytes, need);
+	return 0;
+}
+
+static int open_path(const struct charge_file *file,
+		     const struct charge_request *request,
+		     const struct facts_seen *seen, struct charge_reply *reply)
+{
+	struct charge *charge = file->charge;
+	enum policy_path path;
+	int r;
+
+	path = choose(file, request, seen->size_bytes,
+		      seen->need == SHADOW_NEEDS_NOTHING);
+	path = prepare(file, path, seen->size_bytes, seen->need);
 	/* The charger may have been found gone just now. */
 	if (charge->host && charger_is_down(host_charger(charge->host)))
-		path = choose(file, request, size_bytes, false);
+		path = choose(file, request, seen->size_bytes, false);
 	if (path == POLICY_REFUSE) {
 		stats_add(charge->stats, STATS_opens_refused, 1);
 		return -EHOSTDOWN;
@@ -406,11 +421,16 @@ static struct charge_file file_of(struct charge *charge,
 	return file;
 }
 
-/* Opens by the chosen path the file whose backing is open. */
+/*
+ * Opens by the chosen path the file whose backing is open; unless @seen tells
+ * of the file, it is looked at.
+ */
 static int finish_open(const struct charge_file *file,
 		       const struct charge_request *request,
+		       const struct facts_seen *seen,
 		       struct charge_reply *reply)
 {
+	struct facts_seen now;
 	int r = 0;
 
 	/* As open(2) does where the filesystem has no direct I/O. */
@@ -422,8 +442,12 @@ static int finish_open(const struct charge_file *file,
 	if (r == 0 && request->flags & O_TRUNC)
 		r = charge_truncate(file->charge, request->inode, file, 0,
 				    request->kill_priv);
+	if (r == 0 && !seen) {
+		r = see_file(file, &now);
+		seen = &now;
+	}
 	if (r == 0)
-		r = open_path(file, request, reply);
+		r = open_path(file, request, seen, reply);
 	if (r < 0)
 		charge_close(file);
 	return r;
@@ -438,17 +462,20 @@ int charge_open(struct charge *charge, const struct charge_request *request,
 	r = backing_open(charge->table, request->inode,
 			 file.writable || request->flags & O_TRUNC,
 			 request->flags & O_APPEND, &file.backing);
-	return r < 0 ? r : finish_open(&file, request, reply);
+	return r < 0 ? r : finish_open(&file, request, NULL, reply);
 }
 
 int charge_create(struct charge *charge, const struct charge_request *request,
 		  int fd, struct charge_reply *reply)
 {
+	static const struct facts_seen empty = {
+		.need = SHADOW_NEEDS_NOTHING,
+	};
 	struct charge_file file = file_of(charge, request);
 	int r;
 
 	r = backing_adopt(charge->table, request->inode, fd, &file.backing);
-	return r < 0 ? r : finish_open(&file, request, reply);
+	return r < 0 ? r : finish_open(&file, request, &empty, reply);
 }
 
 void charge_close_backing(struct charge *charge, struct backing *backing)

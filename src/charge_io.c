@@ -31,7 +31,6 @@ static int64_t make_here(struct charge *charge, struct charger_call *call)
 	worker.context.arena -=
 		arena_offset(charge->arena, worker.context.arena);
 	charger_perform(&worker.context, call->ring);
-	charger_context_restore(&worker.context);
 	return call->ring->result;
 }
 

@@ -2,6 +2,7 @@
 /* A charger, seen from the daemon; see charger.h. */
 #include "charger.h"
 
+#include "affinity.h"
 #include "log.h"
 #include "util.h"
 
@@ -199,6 +200,7 @@ void charger_call_begin(struct charger *charger, enum ring_op op,
 	call->ring = ring_slot_call(charger->ring, call->slot);
 	memset(call->ring, 0, sizeof(*call->ring));
 	call->ring->op = op;
+	call->ring->cpu = affinity_cpu();
 }
 
 int64_t charger_call_make(struct charger_call *call)

@@ -7,6 +7,7 @@
  */
 #include "charger_main.h"
 
+#include "affinity.h"
 #include "arena.h"
 #include "charger_ops.h"
 #include "ring.h"
@@ -50,6 +51,7 @@ static void *thread_main(void *arg)
 		;
 	for (;;) {
 		slot = ring_take(ring);
+		affinity_join(ring_slot_call(ring, slot)->cpu);
 		charger_perform(&context, ring_slot_call(ring, slot));
 		ring_done(ring, slot);
 	}

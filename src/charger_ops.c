@@ -2,12 +2,12 @@
 /* What the calls on a ring do; see charger_ops.h. */
 #include "charger_ops.h"
 
+#include "creds.h"
 #include "residency.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,30 +19,6 @@
 /* Up to here each page is looked at, then one of each few. */
 #define AHEAD_RAMP_BYTES (1024 * 1024)
 #define AHEAD_STEP_BYTES (16 * 1024)
-#define CAP_BIT(cap) (1u << (cap))
-
-/*
- * A thread without CAP_FSETID writes as an ordinary user does: the kernel
- * then clears the suid and sgid bits of the file.
- */
-static void context_set_kill_priv(struct charger_context *context, bool kill)
-{
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct caps[2];
-
-	if (context->kills_priv == kill)
-		return;
-	if (syscall(SYS_capget, &head, caps) < 0)
-		return;
-	if (kill)
-		caps[0].effective &= ~CAP_BIT(CAP_FSETID);
-	else
-		caps[0].effective |= caps[0].permitted & CAP_BIT(CAP_FSETID);
-	if (syscall(SYS_capset, &head, caps) == 0)
-		context->kills_priv = kill;
-}
 
 static int64_t do_read(struct charger_context *context, struct ring_call *call)
 {
@@ -129,7 +105,7 @@ static int64_t do_write(struct charger_context *context, struct ring_call *call)
 	struct iovec iov = { .iov_base = data, .iov_len = call->length };
 	ssize_t n;
 
-	context_set_kill_priv(context, call->flags & RING_KILL_PRIV);
+	creds_keep_suid(!(call->flags & RING_KILL_PRIV));
 	if (call->flags & RWF_APPEND)
 		return do_append(call, data);
 	n = pwritev2(call->fd, &iov, 1, (off_t)call->offset,
@@ -140,14 +116,14 @@ static int64_t do_write(struct charger_context *context, struct ring_call *call)
 static int64_t do_truncate(struct charger_context *context,
 			   struct ring_call *call)
 {
-	context_set_kill_priv(context, call->flags & RING_KILL_PRIV);
+	creds_keep_suid(!(call->flags & RING_KILL_PRIV));
 	return ftruncate(call->fd, (off_t)call->offset) < 0 ? -errno : 0;
 }
 
 static int64_t do_fallocate(struct charger_context *context,
 			    struct ring_call *call)
 {
-	context_set_kill_priv(context, call->flags & RING_KILL_PRIV);
+	creds_keep_suid(!(call->flags & RING_KILL_PRIV));
 	return fallocate(call->fd, (int)(call->flags & ~RING_KILL_PRIV),
 			 (off_t)call->offset, (off_t)call->length) < 0 ?
 		       -errno :
@@ -161,7 +137,7 @@ static int64_t do_copy_range(struct charger_context *context,
 	loff_t out = (loff_t)call->offset2;
 	ssize_t n;
 
-	context_set_kill_priv(context, call->flags & RING_KILL_PRIV);
+	creds_keep_suid(!(call->flags & RING_KILL_PRIV));
 	n = copy_file_range(call->fd, &in, call->fd2, &out, call->length, 0);
 	return n < 0 ? -errno : n;
 }
@@ -372,9 +348,4 @@ void charger_perform(struct charger_context *context, struct ring_call *call)
 	call->result = call->op < ARRAY_SIZE(charger_ops) ?
 			       charger_ops[call->op](context, call) :
 			       -EOPNOTSUPP;
-}
-
-void charger_context_restore(struct charger_context *context)
-{
-	context_set_kill_priv(context, false);
 }

@@ -11,18 +11,14 @@
 
 #include <stdbool.h>
 
-/* One thread, and the rights that it has at the moment. */
+/* What a thread needs to know. */
 struct charger_context {
 	char *arena; /* where this process has it */
 	uint64_t memcg_ino; /* whose pages aren't foreign */
 	int kpagecgroup_fd; /* -1: no right to it */
-	bool kills_priv; /* CAP_FSETID is lowered */
 };
 
 /* Makes the call, and sets its result. */
 void charger_perform(struct charger_context *context, struct ring_call *call);
-
-/* The thread is to have all of its rights again. */
-void charger_context_restore(struct charger_context *context);
 
 #endif

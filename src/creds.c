@@ -22,8 +22,9 @@ static __thread bool has_own_umask;
 static __thread mode_t current_umask;
 static __thread bool has_groups;
 static __thread bool is_switched;
+static __thread bool is_fsetid_lowered;
 
-static void set_effective(unsigned int raise, unsigned int lower)
+static bool set_effective(unsigned int raise, unsigned int lower)
 {
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
@@ -31,10 +32,10 @@ static void set_effective(unsigned int raise, unsigned int lower)
 	struct __user_cap_data_struct caps[2];
 
 	if (syscall(SYS_capget, &head, caps) < 0)
-		return;
+		return false;
 	caps[0].effective |= caps[0].permitted & raise;
 	caps[0].effective &= ~lower;
-	syscall(SYS_capset, &head, caps);
+	return syscall(SYS_capset, &head, caps) == 0;
 }
 
 bool creds_can_switch(void)
@@ -78,8 +79,10 @@ int creds_assume(const struct caller *caller)
 	is_switched = true;
 	syscall(SYS_setfsgid, caller->gid);
 	syscall(SYS_setfsuid, caller->uid);
-	if (caller->uid)
+	if (caller->uid) {
 		set_effective(KEPT_CAPS, CAP_MASK(CAP_FSETID));
+		is_fsetid_lowered = true;
+	}
 	return 0;
 }
 
@@ -91,19 +94,23 @@ void creds_restore(void)
 	if (!is_switched)
 		return;
 	is_switched = false;
-	/* The kernel gives fsuid 0 its filesystem capabilities back. */
-	syscall(SYS_setfsuid, geteuid());
+	/*
+	 * The kernel gives an fsuid that becomes 0 its filesystem
+	 * capabilities back.
+	 */
+	if (syscall(SYS_setfsuid, geteuid()) != 0)
+		is_fsetid_lowered = false;
 	syscall(SYS_setfsgid, getegid());
 }
 
-void creds_lower_fsetid(void)
+void creds_keep_suid(bool keep)
 {
-	set_effective(0, CAP_MASK(CAP_FSETID));
-}
+	unsigned int mask = CAP_MASK(CAP_FSETID);
 
-void creds_raise_fsetid(void)
-{
-	set_effective(CAP_MASK(CAP_FSETID), 0);
+	if (keep == !is_fsetid_lowered)
+		return;
+	if (set_effective(keep ? mask : 0, keep ? 0 : mask))
+		is_fsetid_lowered = !keep;
 }
 
 void creds_drop_resource(void)

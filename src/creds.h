@@ -43,10 +43,11 @@ int creds_set_umask(mode_t mask);
 void creds_drop_resource(void);
 
 /*
- * Lowers and raises CAP_FSETID alone: what is opened between writes as
- * somebody who can't keep suid bits.
+ * Whether what the thread writes keeps suid and sgid bits, and so does what
+ * it opens, whoever writes to it by passthrough later (CAP_FSETID). A thread
+ * remembers what it is set to: to say the same again costs nothing, so it
+ * is said before each use, and not taken back.
  */
-void creds_lower_fsetid(void);
-void creds_raise_fsetid(void);
+void creds_keep_suid(bool keep);
 
 #endif

@@ -99,6 +99,7 @@ static int set_mode(int fd, mode_t mode)
 {
 	char path[PROC_FD_MAX];
 
+	creds_keep_suid(true);
 	return chmod(proc_fd_path(path, fd), mode) < 0 ? -errno : 0;
 }
 
@@ -114,6 +115,7 @@ static int set_owner(fuse_req_t req, int fd, const struct stat *attr,
 	bool as_caller = uid == (uid_t)-1 && fuse_req_ctx(req)->uid;
 	int r = 0;
 
+	creds_keep_suid(true);
 	if (as_caller)
 		r = front_assume_caller(req, true);
 	if (r == 0 && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
@@ -334,6 +336,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 
 	proc_fd_path(path, meta.fd);
 	/* An ACL may take the sgid bit along, by the caller's groups. */
+	creds_keep_suid(true);
 	if (r >= 0 && as_caller)
 		r = front_assume_caller(req, true);
 	if (r >= 0 && setxattr(path, name, value, size, flags) < 0)

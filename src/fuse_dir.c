@@ -141,33 +141,16 @@ struct victim {
 	bool is_last; /* of its names */
 };
 
-/*
- * An inode that loses its last name may live on (open, or somebody's current
- * directory), and no handle finds it then: its O_PATH fd is kept. An idle
- * backing is dropped, so that the file's space is freed.
- */
+/* An idle backing is dropped, so that the file's space is freed. */
 static struct victim victim_get(struct fuse_front *front, struct inode *dir,
 				const char *name)
 {
-	struct victim victim = {
-		.front = front,
-		.inode = inode_find(front->table, dir, name),
-	};
-	struct stat st;
-	int fd;
+	struct victim victim = { .front = front };
 
-	if (!victim.inode)
-		return victim;
-	fd = inode_fd_get(front->table, victim.inode);
-	if (fd < 0)
-		return victim;
-	victim.is_last = fstatat(fd, "", &st, AT_EMPTY_PATH) < 0 ||
-			 S_ISDIR(st.st_mode) || st.st_nlink <= 1;
-	if (victim.is_last) {
-		inode_fd_pin(front->table, victim.inode);
+	victim.inode =
+		inode_find_victim(front->table, dir, name, &victim.is_last);
+	if (victim.inode && victim.is_last)
 		backing_drop_idle(front->table, victim.inode);
-	}
-	inode_fd_put(front->table, victim.inode);
 	return victim;
 }
 

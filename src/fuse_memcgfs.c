@@ -134,6 +134,7 @@ int front_assume_caller(fuse_req_t req, bool with_groups)
 	if (r < 0 || !front_of(req)->can_switch)
 		return r;
 	if (with_groups) {
+		creds_keep_suid(true);
 		n = fuse_req_getgroups(req, MAX_GROUPS, groups);
 		caller.n_groups = n > 0 && n <= MAX_GROUPS ? (size_t)n : 0;
 		caller.groups = groups;

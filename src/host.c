@@ -12,6 +12,7 @@
 
 #define ROOM_REFRESH_NS 100000000ull
 #define OPENER_CACHE 8
+#define ELSEWHERE_NS (10 * UINT64_C(1000000))
 
 struct host {
 	struct cgroup_tree *tree;
@@ -134,11 +135,14 @@ const char *host_path(const struct host *host)
 /*
  * An fd of /proc/TID/cgroup names one thread, not a number that may be used
  * again, and tells at each read where the thread is now. Each worker keeps a
- * few: a repeated question is one system call.
+ * few: a repeated question is one system call; none where the thread was
+ * elsewhere a moment ago, as it loses nothing but speed if it came since.
  */
 struct opener {
 	pid_t tid;
 	int fd;
+	const struct host *not_in;
+	uint64_t seen_ns; /* of not_in */
 };
 
 static __thread struct opener openers[OPENER_CACHE];
@@ -161,6 +165,7 @@ static bool opener_open(struct opener *opener, pid_t tid)
 	snprintf(name, sizeof(name), "/proc/%d/cgroup", (int)tid);
 	opener->fd = open(name, O_RDONLY | O_CLOEXEC);
 	opener->tid = opener->fd >= 0 ? tid : 0;
+	opener->not_in = NULL;
 	return opener->fd >= 0;
 }
 
@@ -169,9 +174,13 @@ bool host_has_thread(const struct host *host, pid_t tid)
 	struct opener *opener = &openers[(unsigned int)tid % OPENER_CACHE];
 	char path[CGROUP_PATH_MAX];
 	char text[CGROUP_PATH_MAX];
+	bool is_here;
 
 	/* A process of another pid namespace has no number here. */
 	if (tid <= 0)
+		return false;
+	if (opener->tid == tid && opener->not_in == host &&
+	    now_ns() - opener->seen_ns < ELSEWHERE_NS)
 		return false;
 	if (opener->tid != tid && !opener_open(opener, tid))
 		return false;
@@ -179,8 +188,11 @@ bool host_has_thread(const struct host *host, pid_t tid)
 	    (!opener_open(opener, tid) ||
 	     opener_read(opener, text, sizeof(text)) < 0))
 		return false;
-	return cgroup_tree_parse_proc(host->tree, text, path) == 0 &&
-	       strcmp(path, host_path(host)) == 0;
+	is_here = cgroup_tree_parse_proc(host->tree, text, path) == 0 &&
+		  strcmp(path, host_path(host)) == 0;
+	opener->not_in = is_here ? NULL : host;
+	opener->seen_ns = now_ns();
+	return is_here;
 }
 
 /* -- room -- */

@@ -421,40 +421,53 @@ int inode_lookup_fd(struct inode_table *table, int fd, const struct stat *st,
 	return 0;
 }
 
-struct inode *inode_find(struct inode_table *table, struct inode *parent,
-			 const char *name)
+/*
+ * Under the lock: the inode's O_PATH fd is to stay; @fd is taken for it where
+ * there is none.
+ */
+static void inode_keep_fd(struct shard *shard, struct inode *inode, int *fd)
 {
-	struct key key = {
-		.device = parent->device,
-		.handle.handle_bytes = MAX_HANDLE_SZ,
+	if (inode->fd < 0) {
+		inode_install_fd(shard, inode, steal_fd(fd), true);
+	} else if (!inode->fd_pinned) {
+		inode->fd_pinned = true;
+		shard->fd_count--;
+		list_del(&inode->fd_link);
+	}
+}
+
+struct inode *inode_find_victim(struct inode_table *table, struct inode *parent,
+				const char *name, bool *is_last)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV,
 	};
+	cleanup_close int fd = -1;
 	struct inode *inode;
 	struct shard *shard;
-	int dir_fd, mount_id, r;
 	struct stat st;
 	uint32_t hash;
+	struct key key;
+	int dir_fd;
 
 	dir_fd = inode_fd_get(table, parent);
 	if (dir_fd < 0)
 		return NULL;
-	if (table->devices[parent->device].mount_fd >= 0) {
-		r = name_to_handle_at(dir_fd, name, &key.handle, &mount_id, 0);
-	} else {
-		r = fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW);
-		key.handle.handle_type = HANDLE_NONE;
-		key.handle.handle_bytes = sizeof(st.st_ino);
-		if (r == 0)
-			memcpy(key.bytes, &st.st_ino, sizeof(st.st_ino));
-	}
+	fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
 	inode_fd_put(table, parent);
-	if (r < 0)
+	if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0 ||
+	    key_of(table, fd, &st, &key) < 0)
 		return NULL;
+	*is_last = S_ISDIR(st.st_mode) || st.st_nlink <= 1;
 	hash = key_hash(&key);
 	shard = shard_of(table, hash);
 	pthread_mutex_lock(&shard->lock);
 	inode = shard_find(shard, &key, hash);
 	if (inode)
 		inode->lookups++;
+	if (inode && *is_last)
+		inode_keep_fd(shard, inode, &fd);
 	pthread_mutex_unlock(&shard->lock);
 	return inode;
 }
@@ -568,23 +581,6 @@ void inode_fd_put(struct inode_table *table, struct inode *inode)
 		inode_free(table, inode);
 }
 
-int inode_fd_pin(struct inode_table *table, struct inode *inode)
-{
-	struct shard *shard = inode_shard(table, inode);
-	int fd;
-
-	fd = inode_fd_get(table, inode);
-	if (fd < 0)
-		return fd;
-	pthread_mutex_lock(&shard->lock);
-	if (!inode->fd_pinned)
-		shard->fd_count--;
-	inode->fd_pinned = true;
-	pthread_mutex_unlock(&shard->lock);
-	inode_fd_put(table, inode);
-	return 0;
-}
-
 void inode_fd_unpin(struct inode_table *table, struct inode *inode)
 {
 	struct shard *shard = inode_shard(table, inode);
@@ -636,7 +632,8 @@ static int table_add_root(struct inode_table *table, int root_fd)
 	table->root = inode_get(table, &key, &st, steal_fd(&path_fd));
 	if (!table->root)
 		return -ENOMEM;
-	return inode_fd_pin(table, table->root);
+	inode_keep_fd(inode_shard(table, table->root), table->root, &path_fd);
+	return 0;
 }
 
 int inode_table_new(int root_fd, const struct inode_limits *limits,

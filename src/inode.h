@@ -113,12 +113,13 @@ int inode_lookup_fd(struct inode_table *table, int fd, const struct stat *st,
 		    struct inode **out);
 
 /*
- * The inode behind a name if it is known: then with one more lookup, else
- * NULL. What is mounted on the name isn't told from what it hides: only for
- * names that are about to go, which a mount keeps from going.
+ * The inode behind a name that is about to go, if it is known: then with one
+ * more lookup, else NULL. If the name is its last, its O_PATH fd is pinned:
+ * it may live on (open, or somebody's current directory), and no handle finds
+ * it then.
  */
-struct inode *inode_find(struct inode_table *table, struct inode *parent,
-			 const char *name);
+struct inode *inode_find_victim(struct inode_table *table, struct inode *parent,
+				const char *name, bool *is_last);
 
 /* One more lookup of an inode that the caller knows to live; and fewer. */
 void inode_ref(struct inode_table *table, struct inode *inode);
@@ -132,11 +133,7 @@ void inode_forget(struct inode_table *table, struct inode *inode,
 int inode_fd_get(struct inode_table *table, struct inode *inode);
 void inode_fd_put(struct inode_table *table, struct inode *inode);
 
-/*
- * The fd stays open: the inode's last link is about to go. If it didn't go,
- * the fd is unpinned.
- */
-int inode_fd_pin(struct inode_table *table, struct inode *inode);
+/* A victim's last name didn't go. */
 void inode_fd_unpin(struct inode_table *table, struct inode *inode);
 
 /* Opens the inode's file; an fd that the caller owns, or -errno. */

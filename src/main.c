@@ -67,20 +67,28 @@ struct session {
 	int janitor_signal_fd;
 };
 
-/* libfuse's log function has no userdata: its last words go here. */
+/*
+ * libfuse's log function has no userdata: its last words go here, whichever
+ * thread says them. They are read where no other thread runs.
+ */
 static char fuse_said[512];
+static pthread_mutex_t fuse_said_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void keep_fuse_words(enum fuse_log_level level, const char *fmt,
 			    va_list ap)
 {
+	char text[sizeof(fuse_said)];
 	size_t len;
 
-	vsnprintf(fuse_said, sizeof(fuse_said), fmt, ap);
-	len = strlen(fuse_said);
-	if (len && fuse_said[len - 1] == '\n')
-		fuse_said[len - 1] = '\0';
+	vsnprintf(text, sizeof(text), fmt, ap);
+	len = strlen(text);
+	if (len && text[len - 1] == '\n')
+		text[len - 1] = '\0';
 	if (level <= FUSE_LOG_DEBUG)
-		log_debug("%s", fuse_said);
+		log_debug("%s", text);
+	pthread_mutex_lock(&fuse_said_lock);
+	memcpy(fuse_said, text, sizeof(text));
+	pthread_mutex_unlock(&fuse_said_lock);
 }
 
 /* -- the environment -- */

@@ -25,11 +25,10 @@ int passthrough_register(int fuse_fd, int fd)
 	struct fuse_backing_map map = { .fd = fd };
 	int id;
 
-	creds_lower_fsetid();
+	creds_keep_suid(false);
 	id = ioctl(fuse_fd, FUSE_DEV_IOC_BACKING_OPEN, &map);
 	if (id < 0)
 		id = -errno;
-	creds_raise_fsetid();
 	return id;
 }
 

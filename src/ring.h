@@ -59,6 +59,7 @@ struct ring_call {
 	uint64_t length;
 	uint64_t buffer; /* reads and writes: offset in the arena */
 	int64_t result; /* bytes, 0, or -errno */
+	int32_t cpu; /* where to make it, or AFFINITY_ANY */
 	uint32_t attempts; /* chargers that died of it, or beside it */
 	uint64_t append_size; /* of the file, when an append began */
 	uint64_t resident_pages; /* RING_CLAIM: of the host, after it */

@@ -2,6 +2,7 @@
 /* How messages come from /dev/fuse; see transport.h. */
 #include "transport.h"
 
+#include "affinity.h"
 #include "util.h"
 
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
@@ -16,9 +17,32 @@
 #define FUSE_DEV_IOC_CLONE _IOR(229, 0, uint32_t)
 #endif
 
-/* As in include/uapi/linux/fuse.h; both structs are part of its ABI. */
+/* As in include/uapi/linux/fuse.h; the structs are part of its ABI. */
+#define FUSE_OPCODE_READ 15
 #define FUSE_OPCODE_WRITE 16
 #define WRITE_HEADERS_BYTES 80 /* and struct fuse_write_in */
+
+struct in_header {
+	uint32_t len;
+	uint32_t opcode;
+	uint64_t unique;
+	uint64_t nodeid;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t pid;
+	uint16_t total_extlen;
+	uint16_t padding;
+};
+
+/* What struct fuse_read_in and fuse_write_in begin with. */
+struct io_in {
+	uint64_t fh;
+	uint64_t offset;
+	uint32_t size;
+};
+
+/* From here on it matters which CPU copies. */
+#define LARGE_BYTES (128 * 1024)
 
 /* libfuse's userdata is the front's: a process has one transport. */
 static struct arena *transport_arena;
@@ -46,22 +70,19 @@ static __thread struct {
 	size_t length;
 } pipeline;
 
-static uint64_t unique_of(const void *headers)
+/* The thread goes where the request's data are, if they are much. */
+static void follow_client(const struct in_header *header, const void *body)
 {
-	uint64_t unique;
+	struct io_in io;
 
-	memcpy(&unique, (const char *)headers + 2 * sizeof(uint32_t),
-	       sizeof(unique));
-	return unique;
-}
-
-static uint32_t opcode_of(const void *headers)
-{
-	uint32_t opcode;
-
-	memcpy(&opcode, (const char *)headers + sizeof(uint32_t),
-	       sizeof(opcode));
-	return opcode;
+	if (header->opcode != FUSE_OPCODE_READ &&
+	    header->opcode != FUSE_OPCODE_WRITE)
+		return;
+	memcpy(&io, body, sizeof(io));
+	if (io.size >= LARGE_BYTES)
+		affinity_follow((pid_t)header->pid);
+	else
+		affinity_relax();
 }
 
 static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
@@ -72,6 +93,7 @@ static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
 		{ .iov_base = buf, .iov_len = WRITE_HEADERS_BYTES },
 		{ .iov_base = data, .iov_len = ARENA_BUFFER_BYTES },
 	};
+	struct in_header header;
 	ssize_t n;
 
 	(void)userdata;
@@ -80,12 +102,16 @@ static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
 	if (!data || size < WRITE_HEADERS_BYTES + ARENA_BUFFER_BYTES)
 		return read(fd, buf, size);
 	n = readv(fd, iov, 2);
-	message.is_here = n > 0;
+	message.is_here = n >= (ssize_t)sizeof(header);
+	if (!message.is_here)
+		return n;
+	memcpy(&header, buf, sizeof(header));
 	message.fd = fd;
-	message.unique = unique_of(buf);
+	message.unique = header.unique;
+	follow_client(&header, (const char *)buf + sizeof(header));
 	if (n <= WRITE_HEADERS_BYTES)
 		return n;
-	if (opcode_of(buf) == FUSE_OPCODE_WRITE) {
+	if (header.opcode == FUSE_OPCODE_WRITE) {
 		message.expected = (char *)buf + WRITE_HEADERS_BYTES;
 		message.received = data;
 	} else {

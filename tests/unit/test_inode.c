@@ -96,13 +96,15 @@ static void test_a_missing_name(void **state)
 {
 	struct place *place = *state;
 	struct inode *inode = place->root;
+	bool is_last;
 	struct stat st;
 
 	assert_int_equal(inode_lookup(place->table, place->root, "none", &inode,
 				      &st),
 			 -ENOENT);
 	assert_ptr_equal(inode, place->root);
-	assert_null(inode_find(place->table, place->root, "none"));
+	assert_null(
+		inode_find_victim(place->table, place->root, "none", &is_last));
 	assert_int_equal(known(place), 1);
 }
 
@@ -170,18 +172,32 @@ static void test_names_come_and_go(void **state)
 }
 
 /* Found if it is known, and then once more looked up. */
-static void test_find(void **state)
+static void test_find_victim(void **state)
 {
 	struct place *place = *state;
 	struct inode *inode;
+	bool is_last = true;
 
 	scratch_touch(place->scratch, "a");
-	assert_null(inode_find(place->table, place->root, "a"));
+	assert_null(
+		inode_find_victim(place->table, place->root, "a", &is_last));
 	inode = look_up(place, "a");
-	assert_ptr_equal(inode_find(place->table, place->root, "a"), inode);
+	assert_int_equal(
+		linkat(place->scratch->fd, "a", place->scratch->fd, "b", 0), 0);
+	assert_ptr_equal(inode_find_victim(place->table, place->root, "a",
+					   &is_last),
+			 inode);
+	assert_false(is_last);
 	assert_int_equal(inode->lookups, 2);
-	forget(place, inode, 2);
-	assert_null(inode_find(place->table, place->root, "a"));
+	assert_int_equal(unlinkat(place->scratch->fd, "a", 0), 0);
+	assert_ptr_equal(inode_find_victim(place->table, place->root, "b",
+					   &is_last),
+			 inode);
+	assert_true(is_last);
+	assert_true(inode->fd_pinned);
+	forget(place, inode, 3);
+	assert_null(
+		inode_find_victim(place->table, place->root, "b", &is_last));
 }
 
 /* Unlinked, with its fd pinned, a file is still there to be seen and read. */
@@ -189,6 +205,7 @@ static void test_unlinked_and_pinned(void **state)
 {
 	struct place *place = *state;
 	struct inode *inode;
+	bool is_last;
 	ino_t ino;
 	char byte;
 	int fd;
@@ -196,8 +213,11 @@ static void test_unlinked_and_pinned(void **state)
 	close(scratch_file(place->scratch, "a", 10, 'x'));
 	inode = look_up(place, "a");
 	ino = inode->ino;
-	assert_int_equal(inode_fd_pin(place->table, inode), 0);
-	assert_int_equal(inode_fd_pin(place->table, inode), 0);
+	for (int i = 0; i < 2; i++) { /* twice is no more than once */
+		inode_find_victim(place->table, place->root, "a", &is_last);
+		assert_true(is_last);
+		inode_forget(place->table, inode, 1);
+	}
 	unlinkat(place->scratch->fd, "a", 0);
 
 	for (int i = 0; i < 500; i++) { /* others want fds, too */
@@ -545,7 +565,7 @@ int main(void)
 		table_test(test_hard_links),
 		table_test(test_kinds_of_files),
 		table_test(test_names_come_and_go),
-		table_test(test_find),
+		table_test(test_find_victim),
 		table_test(test_unlinked_and_pinned),
 		table_test(test_a_file_without_a_name),
 		table_test(test_a_file_by_its_fd),

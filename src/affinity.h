@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where a thread runs. Much data is copied best on the CPU whose cache has
+ * it, which is that of the client who waits; but the scheduler wakes whoever
+ * serves him on another CPU, an idle one. So a thread follows the client of a
+ * large request, and is free again once it had little to copy for a while.
+ *
+ * All of it is of the calling thread, and best effort: a thread that may not
+ * run there stays where it is.
+ */
+#ifndef MEMCGFS_AFFINITY_H
+#define MEMCGFS_AFFINITY_H
+
+#include <sys/types.h>
+
+#define AFFINITY_ANY (-1)
+
+/*
+ * A large request of thread @tid: the caller goes where that sleeps. One that
+ * runs on has more to do than to wait, and is left alone on its CPU.
+ */
+void affinity_follow(pid_t tid);
+
+/* A small request: after a number of them the thread may run anywhere. */
+void affinity_relax(void);
+
+/* The CPU that the thread has followed to, or AFFINITY_ANY. */
+int affinity_cpu(void);
+
+/* Works for a thread that is at @cpu: affinity_cpu() there. */
+void affinity_join(int cpu);
+
+#endif
