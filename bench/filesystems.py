@@ -22,7 +22,7 @@ TIMEOUT = 86400
 TIMEOUTS = f"attr_timeout={TIMEOUT},entry_timeout={TIMEOUT}"
 
 
-def _memcgfs(*options):
+def memcgfs_with(*options):
     def command(target, source, mnt):
         joined = ",".join([f"memcg={target}", *options])
         return [MEMCGFS, "-f", "-o", joined, source, mnt]
@@ -163,26 +163,27 @@ class Filesystem:
 
 
 def default_memcgfs(name):
-    return Filesystem(name, ("memcgfs", ""), _memcgfs(TIMEOUTS))
+    return Filesystem(name, ("memcgfs", ""), memcgfs_with(TIMEOUTS))
 
 
 def all_filesystems(uring):
     ahead = "ahead=512M"
     plain = [
         Filesystem("native", ("native", ""), None),
-        Filesystem("memcgfs", ("memcgfs", "auto"), _memcgfs(ahead, TIMEOUTS)),
+        Filesystem("memcgfs", ("memcgfs", "auto"),
+                   memcgfs_with(ahead, TIMEOUTS)),
         Filesystem("memcgfs-strict", ("memcgfs", "strict"),
-                   _memcgfs(ahead, "io=strict", TIMEOUTS)),
+                   memcgfs_with(ahead, "io=strict", TIMEOUTS)),
         Filesystem("passthrough_hp", ("passthr-", "ough_hp"),
                    _passthrough_hp("allow_other")),
         Filesystem("bindfs", ("bindfs", ""), _bindfs),
         Filesystem("mergerfs", ("mergerfs", ""), _mergerfs),
-        Filesystem("memcgfs-1s", ("memcgfs", "1 s"), _memcgfs(ahead),
+        Filesystem("memcgfs-1s", ("memcgfs", "1 s"), memcgfs_with(ahead),
                    only=("stat", "find")),
     ]
     over_uring = [
         Filesystem("memcgfs-uring", ("memcgfs", "io_uring"),
-                   _memcgfs(ahead, TIMEOUTS, "io_uring"), uring=True),
+                   memcgfs_with(ahead, TIMEOUTS, "io_uring"), uring=True),
         Filesystem("passthrough_hp-uring", ("pass._hp", "io_uring"),
                    _passthrough_hp("allow_other,io_uring"), uring=True),
     ]

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define SMALL_BLOCK 4096
+#define GLANCE_BYTES (64 * 1024)
 #define LARGE_BLOCK (1 << 20)
 #define FILES_PER_DIR 100
 #define MIX_READERS 4
@@ -201,6 +202,18 @@ static double coldread(char **args)
 	size_t bytes = read_pass(fd, atol(args[0]));
 
 	return bytes / (now_seconds() - start);
+}
+
+/* The begin of a file that was never seen, and no more. */
+static double glance(char **args)
+{
+	double start = now_seconds();
+	int fd = open_or_die(args[0], O_RDONLY);
+
+	if (pread(fd, block, GLANCE_BYTES, 0) < 0)
+		err(1, "%s", args[0]);
+	close(fd);
+	return 1 / (now_seconds() - start);
 }
 
 static void map_pass(int fd, size_t bytes)
@@ -584,6 +597,7 @@ static const struct verb {
 	{ "randwrite", 1, randwrite, "FILE" },
 	{ "seqread", 2, seqread, "BLOCK FILE" },
 	{ "coldread", 2, coldread, "BLOCK FILE" },
+	{ "glance", 1, glance, "FILE" },
 	{ "mmapread", 1, mmapread, "FILE" },
 	{ "seqwrite", 2, seqwrite, "FILE SIZE" },
 	{ "sendfile", 1, send_file, "FILE" },
