@@ -61,38 +61,39 @@ static struct shadow_moment moment(struct charge *charge)
 static int claim(struct charge *charge, int fd, uint64_t size_bytes,
 		 struct residency_found *found)
 {
-	struct charger_call call;
+	struct ring_call call;
 	int64_t r;
 
-	charge_call_begin(charge, RING_CLAIM, &call);
-	call.ring->fd = fd;
-	call.ring->length = size_bytes;
-	r = charge_call_make(charge, &call);
-	if (r == 0) {
-		stats_add(charge->stats, STATS_claims, 1);
-		stats_add(charge->stats, STATS_claimed_pages,
-			  call.ring->foreign_pages - call.ring->residue_pages);
-		stats_add(charge->stats, STATS_residue_pages,
-			  call.ring->residue_pages);
-		found->resident_pages = call.ring->resident_pages;
-		found->foreign_pages = call.ring->residue_pages;
-	}
-	charge_call_end(charge, &call);
-	return (int)r;
+	call = (struct ring_call){
+		.op = RING_CLAIM,
+		.fd = fd,
+		.length = size_bytes,
+	};
+	r = charge_call(charge, &call);
+	if (r < 0)
+		return (int)r;
+	stats_add(charge->stats, STATS_claims, 1);
+	stats_add(charge->stats, STATS_claimed_pages,
+		  call.foreign_pages - call.residue_pages);
+	stats_add(charge->stats, STATS_residue_pages, call.residue_pages);
+	found->resident_pages = call.resident_pages;
+	found->foreign_pages = call.residue_pages;
+	return 0;
 }
 
 static int read_ahead(struct charge *charge, int fd, uint64_t offset,
 		      uint64_t length)
 {
-	struct charger_call call;
+	struct ring_call call;
 	int64_t r;
 
-	charge_call_begin(charge, RING_AHEAD, &call);
-	call.ring->fd = fd;
-	call.ring->offset = offset;
-	call.ring->length = length;
-	r = charge_call_make(charge, &call);
-	charge_call_end(charge, &call);
+	call = (struct ring_call){
+		.op = RING_AHEAD,
+		.fd = fd,
+		.offset = offset,
+		.length = length,
+	};
+	r = charge_call(charge, &call);
 	if (r == 0)
 		stats_add(charge->stats, STATS_ahead_bytes, length);
 	return (int)r;

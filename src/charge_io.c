@@ -13,61 +13,40 @@
 #include <string.h>
 #include <sys/uio.h>
 
-/* What a worker thread keeps for the calls that it makes by itself. */
-static __thread struct worker {
-	struct ring_call call;
-	struct charger_context context;
-} worker;
-
 /* -- calls -- */
 
 /* Made by the worker itself: with its own rights, for its own cgroup. */
-static int64_t make_here(struct charge *charge, struct charger_call *call)
+static int64_t make_here(struct charge *charge, struct ring_call *call)
 {
-	/* The arena begins at the buffer's address less its offset. */
-	worker.context.arena = arena_buffer(charge->arena, 0);
-	if (!worker.context.arena)
-		return -ENOMEM;
-	worker.context.arena -=
-		arena_offset(charge->arena, worker.context.arena);
-	charger_perform(&worker.context, call->ring);
-	return call->ring->result;
-}
-
-void charge_call_begin(struct charge *charge, enum ring_op op,
-		       struct charger_call *call)
-{
-	if (charge->host) {
-		charger_call_begin(host_charger(charge->host), op, call);
-		return;
-	}
-	*call = (struct charger_call){ .ring = &worker.call };
-	worker.call = (struct ring_call){
-		.op = op,
-		.append_size = RING_SIZE_UNKNOWN,
-		.scratch_fds = { -1, -1 },
+	struct charger_context context = {
+		.arena = arena_buffer(charge->arena, 0),
+		.kpagecgroup_fd = -1,
 	};
+
+	if (!context.arena)
+		return -ENOMEM;
+	/* The arena begins at the buffer's address less its offset. */
+	context.arena -= arena_offset(charge->arena, context.arena);
+	call->append_size = RING_SIZE_UNKNOWN;
+	for (int i = 0; i < RING_SCRATCH_FDS; i++)
+		call->scratch_fds[i] = -1;
+	charger_perform(&context, call);
+	return call->result;
 }
 
-int64_t charge_call_make(struct charge *charge, struct charger_call *call)
+int64_t charge_call(struct charge *charge, struct ring_call *call)
 {
 	int64_t r = -EHOSTDOWN;
 
 	if (charge->host)
-		r = charger_call_make(call);
+		r = charger_call(host_charger(charge->host), call);
 	/* What makes pages the host's can't be made by anybody else. */
-	if (call->ring->op == RING_CLAIM || call->ring->op == RING_AHEAD)
+	if (call->op == RING_CLAIM || call->op == RING_AHEAD)
 		return r;
 	if (r == -EHOSTDOWN &&
 	    (!charge->host || charge->rule.on_error == POLICY_OPENER))
 		r = make_here(charge, call);
 	return r;
-}
-
-void charge_call_end(struct charge *charge, struct charger_call *call)
-{
-	if (charge->host)
-		charger_call_end(call);
 }
 
 /* -- reading and writing -- */
@@ -86,7 +65,7 @@ int64_t charge_read(struct charge_read *read)
 {
 	struct charge *charge = read->file.charge;
 	int fd = io_fd(&read->file, read->flags, false);
-	struct charger_call call;
+	struct ring_call call;
 	int64_t n;
 
 	if (fd < 0)
@@ -95,30 +74,32 @@ int64_t charge_read(struct charge_read *read)
 	if (!read->data)
 		return -ENOMEM;
 	stats_add(charge->stats, STATS_strict_reads, 1);
-	charge_call_begin(charge, RING_READ, &call);
-	call.ring->fd = fd;
-	call.ring->offset = read->offset;
-	call.ring->length = read->size;
-	call.ring->buffer = arena_offset(charge->arena, read->data);
-	n = charge_call_make(charge, &call);
-	charge_call_end(charge, &call);
+	call = (struct ring_call){
+		.op = RING_READ,
+		.fd = fd,
+		.offset = read->offset,
+		.length = read->size,
+		.buffer = arena_offset(charge->arena, read->data),
+	};
+	n = charge_call(charge, &call);
 	return n;
 }
 
 int64_t charge_read_pipe(const struct charge_read *read, int pipe_fd)
 {
 	struct charge *charge = read->file.charge;
-	struct charger_call call;
+	struct ring_call call;
 	int64_t n;
 
 	stats_add(charge->stats, STATS_strict_reads, 1);
-	charge_call_begin(charge, RING_SPLICE, &call);
-	call.ring->fd = backing_read_fd(read->file.backing);
-	call.ring->fd2 = pipe_fd;
-	call.ring->offset = read->offset;
-	call.ring->length = read->size;
-	n = charge_call_make(charge, &call);
-	charge_call_end(charge, &call);
+	call = (struct ring_call){
+		.op = RING_SPLICE,
+		.fd = backing_read_fd(read->file.backing),
+		.fd2 = pipe_fd,
+		.offset = read->offset,
+		.length = read->size,
+	};
+	n = charge_call(charge, &call);
 	return n;
 }
 
@@ -157,7 +138,7 @@ int64_t charge_write(const struct charge_write *write)
 {
 	struct charge *charge = write->file.charge;
 	int fd = io_fd(&write->file, write->flags, true);
-	struct charger_call call;
+	struct ring_call call;
 	void *buffer;
 	int64_t n;
 
@@ -172,15 +153,16 @@ int64_t charge_write(const struct charge_write *write)
 		memcpy(buffer, write->data, write->size);
 	}
 	stats_add(charge->stats, STATS_strict_writes, 1);
-	charge_call_begin(charge, RING_WRITE, &call);
-	call.ring->fd = fd;
-	call.ring->fd2 = backing_write_fd(write->file.backing);
-	call.ring->offset = write->offset;
-	call.ring->length = write->size;
-	call.ring->flags = write_flags(write);
-	call.ring->buffer = arena_offset(charge->arena, buffer);
-	n = charge_call_make(charge, &call);
-	charge_call_end(charge, &call);
+	call = (struct ring_call){
+		.op = RING_WRITE,
+		.fd = fd,
+		.fd2 = backing_write_fd(write->file.backing),
+		.offset = write->offset,
+		.length = write->size,
+		.flags = write_flags(write),
+		.buffer = arena_offset(charge->arena, buffer),
+	};
+	n = charge_call(charge, &call);
 	if (n > 0)
 		note_end(write, n);
 	/* Direct writes drop the pages that they pass by. */
@@ -201,15 +183,16 @@ static void forget_pages(struct charge *charge, struct inode *inode)
 static int truncate_fd(struct charge *charge, int fd, uint64_t size,
 		       bool kill_priv)
 {
-	struct charger_call call;
+	struct ring_call call;
 	int64_t r;
 
-	charge_call_begin(charge, RING_TRUNCATE, &call);
-	call.ring->fd = fd;
-	call.ring->offset = size;
-	call.ring->flags = kill_priv ? RING_KILL_PRIV : 0;
-	r = charge_call_make(charge, &call);
-	charge_call_end(charge, &call);
+	call = (struct ring_call){
+		.op = RING_TRUNCATE,
+		.fd = fd,
+		.offset = size,
+		.flags = kill_priv ? RING_KILL_PRIV : 0,
+	};
+	r = charge_call(charge, &call);
 	return (int)r;
 }
 
@@ -243,16 +226,17 @@ int charge_fallocate(const struct charge_file *file, int mode, uint64_t offset,
 		     uint64_t length, bool kill_priv)
 {
 	struct charge *charge = file->charge;
-	struct charger_call call;
+	struct ring_call call;
 	int64_t r;
 
-	charge_call_begin(charge, RING_FALLOCATE, &call);
-	call.ring->fd = backing_write_fd(file->backing);
-	call.ring->offset = offset;
-	call.ring->length = length;
-	call.ring->flags = (uint32_t)mode | (kill_priv ? RING_KILL_PRIV : 0);
-	r = charge_call_make(charge, &call);
-	charge_call_end(charge, &call);
+	call = (struct ring_call){
+		.op = RING_FALLOCATE,
+		.fd = backing_write_fd(file->backing),
+		.offset = offset,
+		.length = length,
+		.flags = (uint32_t)mode | (kill_priv ? RING_KILL_PRIV : 0),
+	};
+	r = charge_call(charge, &call);
 	forget_pages(charge, file->backing->inode);
 	if (r == 0)
 		charge_refill(charge, file->backing, file->readable);
@@ -262,18 +246,19 @@ int charge_fallocate(const struct charge_file *file, int mode, uint64_t offset,
 int64_t charge_copy_range(const struct charge_copy *copy)
 {
 	struct charge *charge = copy->out.charge;
-	struct charger_call call;
+	struct ring_call call;
 	int64_t n;
 
-	charge_call_begin(charge, RING_COPY_RANGE, &call);
-	call.ring->fd = backing_read_fd(copy->in.backing);
-	call.ring->offset = copy->in_offset;
-	call.ring->fd2 = backing_write_fd(copy->out.backing);
-	call.ring->offset2 = copy->out_offset;
-	call.ring->length = copy->length;
-	call.ring->flags = copy->kill_priv ? RING_KILL_PRIV : 0;
-	n = charge_call_make(charge, &call);
-	charge_call_end(charge, &call);
+	call = (struct ring_call){
+		.op = RING_COPY_RANGE,
+		.fd = backing_read_fd(copy->in.backing),
+		.offset = copy->in_offset,
+		.fd2 = backing_write_fd(copy->out.backing),
+		.offset2 = copy->out_offset,
+		.length = copy->length,
+		.flags = copy->kill_priv ? RING_KILL_PRIV : 0,
+	};
+	n = charge_call(charge, &call);
 	forget_pages(charge, copy->out.backing->inode);
 	if (n > 0)
 		charge_refill(charge, copy->out.backing, copy->out.readable);

@@ -17,13 +17,11 @@ struct charge {
 };
 
 /*
- * A call to the charger of the host. Without a host, or without a charger
- * where the rule says so, it is made by the calling thread.
+ * Has a call made by the charger of the host, or, without a host, or without
+ * a charger where the rule says so, by the calling thread: its result, which
+ * is in *call with what else it gave.
  */
-void charge_call_begin(struct charge *charge, enum ring_op op,
-		       struct charger_call *call);
-int64_t charge_call_make(struct charge *charge, struct charger_call *call);
-void charge_call_end(struct charge *charge, struct charger_call *call);
+int64_t charge_call(struct charge *charge, struct ring_call *call);
 
 /*
  * Makes the file's pages resident, and the host's. @need tells how much of

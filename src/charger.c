@@ -192,30 +192,19 @@ bool charger_is_down(const struct charger *charger)
 	return atomic_load(&charger->down);
 }
 
-void charger_call_begin(struct charger *charger, enum ring_op op,
-			struct charger_call *call)
+int64_t charger_call(struct charger *charger, struct ring_call *call)
 {
-	call->charger = charger;
-	call->slot = ring_slot_get(charger->ring);
-	call->ring = ring_slot_call(charger->ring, call->slot);
-	memset(call->ring, 0, sizeof(*call->ring));
-	call->ring->op = op;
-	call->ring->cpu = affinity_cpu();
-}
+	unsigned int slot = ring_slot_get(charger->ring);
+	struct ring_call *posted = ring_slot_call(charger->ring, slot);
 
-int64_t charger_call_make(struct charger_call *call)
-{
-	struct charger *charger = call->charger;
-
-	ring_post(charger->ring, call->slot);
+	*posted = *call;
+	posted->cpu = affinity_cpu();
+	ring_post(charger->ring, slot);
 	/* Against charger_set_down(): one of the two sees the other. */
 	if (atomic_load(&charger->down))
 		charger_fail_calls(charger);
-	ring_wait(charger->ring, call->slot);
-	return call->ring->result;
-}
-
-void charger_call_end(struct charger_call *call)
-{
-	ring_slot_put(call->charger->ring, call->slot);
+	ring_wait(charger->ring, slot);
+	*call = *posted;
+	ring_slot_put(charger->ring, slot);
+	return call->result;
 }

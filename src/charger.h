@@ -30,20 +30,10 @@ unsigned int charger_restarts(const struct charger *charger);
 /* Whether there is none now, and calls fail with -EHOSTDOWN. */
 bool charger_is_down(const struct charger *charger);
 
-/* A call while it is being filled in, made and read. */
-struct charger_call {
-	struct charger *charger;
-	unsigned int slot;
-	struct ring_call *ring; /* zeroed by charger_call_begin() */
-};
-
 /*
- * begin, fill in *call->ring, make, read the results there, end. Making gives ring->result; -EHOSTDOWN: there is no charger, and one
- * can't be had.
+ * Has a call made: its result, which is in *call with what else it gave.
+ * -EHOSTDOWN: there is no charger, and one can't be had.
  */
-void charger_call_begin(struct charger *charger, enum ring_op op,
-			struct charger_call *call);
-int64_t charger_call_make(struct charger_call *call);
-void charger_call_end(struct charger_call *call);
+int64_t charger_call(struct charger *charger, struct ring_call *call);
 
 #endif

@@ -387,16 +387,19 @@ static bool listing_add(struct listing *listing, const struct dirent *entry)
 	return true;
 }
 
-static void list_and_reply(struct listing *listing, struct dir *dir,
-			   off_t offset)
+static void list_and_reply(struct listing *listing, fuse_ino_t ino,
+			   const struct fuse_file_info *fi, off_t offset)
 {
 	cleanup_free char *buf = malloc(listing->size);
+	struct dir *dir = dir_of(fi);
 	struct dirent *entry;
 
 	if (!buf) {
 		fuse_reply_err(listing->req, ENOMEM);
 		return;
 	}
+	listing->front = front_of(listing->req);
+	listing->inode = front_inode(listing->front, ino);
 	listing->buf = buf;
 	dir_seek(dir, offset);
 	while ((entry = dir_peek(dir)) && listing_add(listing, entry)) {
@@ -412,28 +415,15 @@ static void list_and_reply(struct listing *listing, struct dir *dir,
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		struct fuse_file_info *fi)
 {
-	struct fuse_front *front = front_of(req);
-	struct listing listing = {
-		.req = req,
-		.front = front,
-		.inode = front_inode(front, ino),
-		.size = size,
-	};
+	struct listing listing = { .req = req, .size = size };
 
-	list_and_reply(&listing, dir_of(fi), offset);
+	list_and_reply(&listing, ino, fi, offset);
 }
 
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
-	struct fuse_front *front = front_of(req);
-	struct listing listing = {
-		.req = req,
-		.front = front,
-		.inode = front_inode(front, ino),
-		.plus = true,
-		.size = size,
-	};
+	struct listing listing = { .req = req, .size = size, .plus = true };
 
-	list_and_reply(&listing, dir_of(fi), offset);
+	list_and_reply(&listing, ino, fi, offset);
 }

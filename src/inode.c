@@ -9,12 +9,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #define SHARDS 64
-#define MAX_DEVICES 1024
 #define HANDLE_NONE (-1) /* handle_type: the bytes are an inode number */
 #define DEVICE_INO_SHIFT 48
 
@@ -32,13 +30,7 @@ struct inode_table {
 	struct inode_hooks hooks;
 	struct inode *root;
 	_Atomic dev_t excluded;
-	/*
-	 * Devices are added under the lock and never change after the
-	 * release store of their number, so they are read without it.
-	 */
-	pthread_mutex_t devices_lock;
-	_Atomic uint32_t n_devices;
-	struct inode_device devices[MAX_DEVICES];
+	struct devices devices;
 };
 
 /* A key on the stack, with room for any handle. */
@@ -122,10 +114,10 @@ uint64_t inode_table_count(struct inode_table *table)
 	return count;
 }
 
-const struct inode_device *inode_device(const struct inode_table *table,
-					const struct inode *inode)
+const struct device *inode_device(const struct inode_table *table,
+				  const struct inode *inode)
 {
-	return &table->devices[inode->device];
+	return &table->devices.at[inode->device];
 }
 
 ino_t inode_number(const struct inode *inode, ino_t ino)
@@ -138,81 +130,6 @@ void inode_table_exclude(struct inode_table *table, dev_t dev)
 	atomic_store(&table->excluded, dev);
 }
 
-/* -- devices -- */
-
-static int device_find(const struct inode_table *table, dev_t dev)
-{
-	uint32_t n =
-		atomic_load_explicit(&table->n_devices, memory_order_acquire);
-
-	for (uint32_t i = 0; i < n; i++)
-		if (table->devices[i].dev == dev)
-			return (int)i;
-	return -ENODEV;
-}
-
-/* Handles have to be had, and to be usable: try both. */
-static bool handles_work(int mount_fd)
-{
-	struct key key = { .handle.handle_bytes = MAX_HANDLE_SZ };
-	int mount_id, fd;
-
-	if (name_to_handle_at(mount_fd, "", &key.handle, &mount_id,
-			      AT_EMPTY_PATH) < 0)
-		return false;
-	fd = open_by_handle_at(mount_fd, &key.handle, O_PATH | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	close_fd(fd);
-	return true;
-}
-
-/* @mount_fd, a directory of the device, is taken over; -1: no handles. */
-static int device_add(struct inode_table *table, dev_t dev, int mount_fd,
-		      int64_t fs_type)
-{
-	uint32_t n;
-	int index;
-
-	if (mount_fd >= 0 && !handles_work(mount_fd))
-		mount_fd = close_fd(mount_fd);
-	pthread_mutex_lock(&table->devices_lock);
-	index = device_find(table, dev);
-	n = atomic_load_explicit(&table->n_devices, memory_order_relaxed);
-	if (index < 0 && n < MAX_DEVICES) {
-		table->devices[n] = (struct inode_device){
-			.dev = dev,
-			.mount_fd = steal_fd(&mount_fd),
-			.fs_type = fs_type,
-		};
-		atomic_store_explicit(&table->n_devices, n + 1,
-				      memory_order_release);
-		index = (int)n;
-	}
-	pthread_mutex_unlock(&table->devices_lock);
-	close_fd(mount_fd);
-	return index < 0 ? -ENOMEM : index;
-}
-
-/* The device of an O_PATH or open fd; a new one is added. */
-static int device_of(struct inode_table *table, int fd, const struct stat *st)
-{
-	char path[PROC_FD_MAX];
-	struct statfs fs;
-	int mount_fd = -1;
-	int index;
-
-	index = device_find(table, st->st_dev);
-	if (index >= 0)
-		return index;
-	if (fstatfs(fd, &fs) < 0)
-		return -errno;
-	if (S_ISDIR(st->st_mode))
-		mount_fd = open(proc_fd_path(path, fd),
-				O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return device_add(table, st->st_dev, mount_fd, fs.f_type);
-}
-
 /* -- keys and inodes -- */
 
 static int key_of(struct inode_table *table, int fd, const struct stat *st,
@@ -221,11 +138,11 @@ static int key_of(struct inode_table *table, int fd, const struct stat *st,
 	int mount_id;
 	int device;
 
-	device = device_of(table, fd, st);
+	device = devices_index(&table->devices, fd, st);
 	if (device < 0)
 		return device;
 	key->device = (uint32_t)device;
-	if (table->devices[device].mount_fd >= 0) {
+	if (table->devices.at[device].mount_fd >= 0) {
 		key->handle.handle_bytes = MAX_HANDLE_SZ;
 		if (name_to_handle_at(fd, "", &key->handle, &mount_id,
 				      AT_EMPTY_PATH) < 0)
@@ -304,7 +221,8 @@ static void inode_install_fd(struct shard *shard, struct inode *inode, int fd,
 static struct inode *inode_get(struct inode_table *table, const struct key *key,
 			       const struct stat *st, int path_fd)
 {
-	bool pinned = table->devices[key->device].mount_fd < 0 || !st->st_nlink;
+	bool pinned = table->devices.at[key->device].mount_fd < 0 ||
+		      !st->st_nlink;
 	uint32_t hash = key_hash(key);
 	struct shard *shard = shard_of(table, hash);
 	struct inode *inode, *made;
@@ -409,7 +327,7 @@ int inode_lookup_fd(struct inode_table *table, int fd, const struct stat *st,
 	r = key_of(table, fd, st, &key);
 	if (r < 0)
 		return r;
-	if (table->devices[key.device].mount_fd < 0 || !st->st_nlink) {
+	if (table->devices.at[key.device].mount_fd < 0 || !st->st_nlink) {
 		path_fd = open(proc_fd_path(path, fd), O_PATH | O_CLOEXEC);
 		if (path_fd < 0)
 			return -errno;
@@ -527,7 +445,7 @@ static int open_inode(struct inode_table *table, struct inode *inode, int flags)
 {
 	int fd;
 
-	fd = open_by_handle_at(table->devices[inode->device].mount_fd,
+	fd = open_by_handle_at(table->devices.at[inode->device].mount_fd,
 			       &inode->handle, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
@@ -585,7 +503,7 @@ void inode_fd_unpin(struct inode_table *table, struct inode *inode)
 {
 	struct shard *shard = inode_shard(table, inode);
 
-	if (table->devices[inode->device].mount_fd < 0)
+	if (table->devices.at[inode->device].mount_fd < 0)
 		return;
 	pthread_mutex_lock(&shard->lock);
 	if (inode->fd_pinned && inode != table->root) {
@@ -602,7 +520,7 @@ int inode_open(struct inode_table *table, struct inode *inode, int flags)
 	char path[PROC_FD_MAX];
 	int path_fd, fd;
 
-	if (table->devices[inode->device].mount_fd >= 0 && !inode->fd_pinned)
+	if (table->devices.at[inode->device].mount_fd >= 0 && !inode->fd_pinned)
 		return open_inode(table, inode, flags);
 	path_fd = inode_fd_get(table, inode);
 	if (path_fd < 0)
@@ -648,7 +566,7 @@ int inode_table_new(int root_fd, const struct inode_limits *limits,
 	memset(table, 0, sizeof(*table));
 	table->limits = *limits;
 	table->hooks = *hooks;
-	pthread_mutex_init(&table->devices_lock, NULL);
+	devices_init(&table->devices);
 	for (int i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&table->shards[i].lock, NULL);
 		list_init(&table->shards[i].fd_lru);
@@ -667,7 +585,6 @@ int inode_table_new(int root_fd, const struct inode_limits *limits,
 struct inode_table *inode_table_free(struct inode_table *table)
 {
 	struct inode *inode, *next;
-	uint32_t n;
 
 	if (!table)
 		return NULL;
@@ -678,10 +595,7 @@ struct inode_table *inode_table_free(struct inode_table *table)
 		}
 		pthread_mutex_destroy(&table->shards[i].lock);
 	}
-	n = atomic_load(&table->n_devices);
-	for (uint32_t i = 0; i < n; i++)
-		close_fd(table->devices[i].mount_fd);
-	pthread_mutex_destroy(&table->devices_lock);
+	devices_clear(&table->devices);
 	free(table);
 	return NULL;
 }

@@ -15,6 +15,7 @@
 #define MEMCGFS_INODE_H
 
 #include "accounting.h"
+#include "devices.h"
 #include "list.h"
 #include "pagecache_shadow.h"
 
@@ -54,13 +55,6 @@ struct inode {
 struct inode_limits {
 	unsigned int path_fds; /* at most so many O_PATH fds, unless pinned */
 	unsigned int idle_backings; /* see backing.h */
-};
-
-/* What is told of the filesystem that an inode is on. */
-struct inode_device {
-	dev_t dev;
-	int mount_fd; /* for open_by_handle_at(2); -1: no handles */
-	int64_t fs_type; /* f_type of statfs(2) */
 };
 
 /* A shard's idle backings: its list and their number (its lock). */
@@ -139,8 +133,8 @@ void inode_fd_unpin(struct inode_table *table, struct inode *inode);
 /* Opens the inode's file; an fd that the caller owns, or -errno. */
 int inode_open(struct inode_table *table, struct inode *inode, int flags);
 
-const struct inode_device *inode_device(const struct inode_table *table,
-					const struct inode *inode);
+const struct device *inode_device(const struct inode_table *table,
+				  const struct inode *inode);
 
 /* The inode number shown to clients: unlike on each backing device. */
 ino_t inode_number(const struct inode *inode, ino_t ino);

@@ -6,17 +6,15 @@
  * This file wires everything, and is the only one that knows everyone. What
  * is made in session_start() is unmade in session_stop(), in reverse.
  */
+#include "connection.h"
 #include "creds.h"
-#include "fuse_memcgfs.h"
 #include "log.h"
 #include "options.h"
+#include "process.h"
 #include "residency.h"
-#include "transport.h"
 #include "util.h"
 
 #include <fcntl.h>
-#include <limits.h>
-#include <mntent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -26,16 +24,11 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
-#include <sys/sysmacros.h>
-#include <sys/wait.h>
 
 #ifndef MEMCGFS_VERSION
 #define MEMCGFS_VERSION "0.1"
 #endif
 
-#define FUSE_SUPER_MAGIC_NUMBER 0x65735546
-#define URING_SWITCH "/sys/module/fuse/parameters/enable_uring"
 #define JANITOR_MS 2000
 #define IDLE_BACKING_NS 10000000000ull
 #define REPORT_BYTES 8192
@@ -43,8 +36,7 @@
 
 struct session {
 	struct options options;
-	char source[PATH_MAX]; /* as realpath(3) has them */
-	char mountpoint[PATH_MAX];
+	struct places places;
 	int report_fd; /* tells the waiting parent: 0, mounted; or -1 */
 	bool is_ready;
 	bool unprotected; /* from the OOM killer */
@@ -66,126 +58,6 @@ struct session {
 	int janitor_stop_fd;
 	int janitor_signal_fd;
 };
-
-/*
- * libfuse's log function has no userdata: its last words go here, whichever
- * thread says them. They are read where no other thread runs.
- */
-static char fuse_said[512];
-static pthread_mutex_t fuse_said_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void keep_fuse_words(enum fuse_log_level level, const char *fmt,
-			    va_list ap)
-{
-	char text[sizeof(fuse_said)];
-	size_t len;
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	len = strlen(text);
-	if (len && text[len - 1] == '\n')
-		text[len - 1] = '\0';
-	if (level <= FUSE_LOG_DEBUG)
-		log_debug("%s", text);
-	pthread_mutex_lock(&fuse_said_lock);
-	memcpy(fuse_said, text, sizeof(text));
-	pthread_mutex_unlock(&fuse_said_lock);
-}
-
-/* -- the environment -- */
-
-static void raise_limits(void)
-{
-	struct rlimit files, sizes = { RLIM_INFINITY, RLIM_INFINITY };
-
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
-	/* Clients' limits are checked by their own kernel. */
-	setrlimit(RLIMIT_FSIZE, &sizes);
-	signal(SIGXFSZ, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	umask(0);
-}
-
-static struct inode_limits fd_limits(void)
-{
-	struct rlimit files;
-	unsigned int n = 1024;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
-		n = files.rlim_cur < 65536 ? (unsigned int)files.rlim_cur :
-					     65536;
-	return (struct inode_limits){
-		.path_fds = n / 4 < 128 ? 128 : n / 4,
-		.idle_backings = n / 4 < 128 ? 128 : n / 4,
-	};
-}
-
-/* The chargers inherit it. Lowering it takes CAP_SYS_RESOURCE. */
-static bool protect_from_oom(void)
-{
-	cleanup_close int fd =
-		open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, "-1000", 5) == 5;
-}
-
-/* -- places -- */
-
-static bool is_memcgfs(const char *path)
-{
-	struct mntent *entry;
-	bool found = false;
-	FILE *mounts;
-
-	mounts = setmntent("/proc/self/mounts", "re");
-	if (!mounts)
-		return false;
-	/* The last one on a path is the one that is seen. */
-	while ((entry = getmntent(mounts)))
-		if (strcmp(entry->mnt_dir, path) == 0)
-			found = strcmp(entry->mnt_type, "fuse.memcgfs") == 0;
-	endmntent(mounts);
-	return found;
-}
-
-static int resolve_dir(const char *what, const char *given,
-		       char resolved[PATH_MAX])
-{
-	struct stat st;
-
-	if (!realpath(given, resolved) || stat(resolved, &st) < 0)
-		return log_error_errno(-errno, "%s \"%s\"", what, given);
-	if (!S_ISDIR(st.st_mode))
-		return log_error_errno(-ENOTDIR, "%s \"%s\"", what, given);
-	return 0;
-}
-
-static int resolve_places(struct session *session)
-{
-	const struct options *options = &session->options;
-	int r;
-
-	r = resolve_dir("SOURCE", options->source, session->source);
-	if (r == 0)
-		r = resolve_dir("MOUNTPOINT", options->mountpoint,
-				session->mountpoint);
-	if (r < 0)
-		return r;
-	if (is_memcgfs(session->mountpoint)) {
-		log_error("MOUNTPOINT \"%s\": memcgfs is mounted there "
-			  "already",
-			  options->mountpoint);
-		return -EBUSY;
-	}
-	if (is_memcgfs(session->source)) {
-		log_error("SOURCE \"%s\" is a memcgfs mount itself",
-			  options->source);
-		return -ELOOP;
-	}
-	return 0;
-}
 
 /* -- the host -- */
 
@@ -267,135 +139,7 @@ static int start_cgroups(struct session *session)
 	return start_host(session);
 }
 
-/* -- the connection -- */
-
-static bool uring_is_enabled(void)
-{
-	char text[8];
-
-	return read_small_file(AT_FDCWD, URING_SWITCH, text, sizeof(text)) >
-		       0 &&
-	       text[0] == 'Y';
-}
-
-static int check_uring(const struct session *session)
-{
-	if (!session->options.io_uring || uring_is_enabled())
-		return 0;
-	if (access(URING_SWITCH, F_OK) < 0)
-		log_error("option \"io_uring\": this kernel has no FUSE over "
-			  "io_uring (Linux 6.14 and later can have it)");
-	else
-		log_error("option \"io_uring\": it is disabled here; enable "
-			  "it with: echo Y > " URING_SWITCH);
-	return -EOPNOTSUPP;
-}
-
-/* A value behind "-o": what separates options there is escaped. */
-static void escape_option(const char *value, char *buf, size_t size)
-{
-	size_t len = 0;
-
-	for (; *value && len + 3 < size; value++) {
-		if (*value == ',' || *value == '\\')
-			buf[len++] = '\\';
-		buf[len++] = *value;
-	}
-	buf[len] = '\0';
-}
-
-/*
- * The kernel shows no options of ours in /proc/mounts: the cgroup is told
- * behind the source, as findmnt(8) tells a subdirectory.
- */
-static int fuse_options(const struct session *session, char **out)
-{
-	char name[PATH_MAX + CGROUP_PATH_MAX];
-	char escaped[2 * sizeof(name)];
-	const char *more = session->options.mount_options;
-
-	snprintf(name, sizeof(name), "%s[memcg=%s]", session->source,
-		 session->host ? host_target(session->host) :
-				 session->options.memcg);
-	escape_option(name, escaped, sizeof(escaped));
-	if (asprintf(out,
-		     "-omax_read=%zu,fsname=%s,subtype=memcgfs,default_permissions"
-		     "%s%s%s",
-		     transport_max_read(), escaped,
-		     uring_is_enabled() ? ",io_uring" : "", *more ? "," : "",
-		     more) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
-static int make_fuse_session(struct session *session)
-{
-	cleanup_free char *mount_options = NULL;
-	char name[] = "memcgfs", debug[] = "-d";
-	char *argv[] = { name, NULL, debug, NULL };
-	struct fuse_args args = FUSE_ARGS_INIT(2, argv);
-	int r;
-
-	r = fuse_options(session, &mount_options);
-	if (r < 0)
-		return log_error_errno(r, "mount options");
-	argv[1] = mount_options;
-	if (session->options.debug)
-		args.argc = 3;
-	session->fuse = fuse_session_new(
-		&args, &fuse_front_ops, sizeof(fuse_front_ops), session->front);
-	fuse_opt_free_args(&args);
-	if (!session->fuse) {
-		log_error("cannot start FUSE: %s", fuse_said);
-		return -EINVAL;
-	}
-	fuse_front_set_session(session->front, session->fuse);
-	return 0;
-}
-
-/* Lookups must not enter the mount itself: see inode_table_exclude(). */
-static void exclude_own_mount(struct session *session)
-{
-	struct statx stx;
-
-	if (statx(AT_FDCWD, session->mountpoint, AT_STATX_DONT_SYNC, STATX_INO,
-		  &stx) == 0)
-		inode_table_exclude(session->table, makedev(stx.stx_dev_major,
-							    stx.stx_dev_minor));
-}
-
-static int mount_fuse(struct session *session)
-{
-	fuse_said[0] = '\0';
-	if (fuse_session_mount(session->fuse, session->mountpoint) < 0) {
-		log_error("cannot mount on \"%s\": %s",
-			  session->options.mountpoint,
-			  *fuse_said ? fuse_said : strerror(errno));
-		return -EIO;
-	}
-	session->is_mounted = true;
-	exclude_own_mount(session);
-	transport_install(session->fuse, session->arena);
-	if (fuse_set_signal_handlers(session->fuse) < 0) {
-		log_error("cannot set signal handlers");
-		return -EIO;
-	}
-	return 0;
-}
-
 /* -- readiness -- */
-
-static void let_go_of_terminal(void)
-{
-	cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	log_to_syslog();
-	/* Relative paths are resolved by now. */
-	if (null < 0 || chdir("/") < 0)
-		return;
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		dup2(null, fd);
-}
 
 /* False: who waited for the mount is gone, by Ctrl-C say. */
 static bool report(struct session *session, signed char result)
@@ -428,7 +172,7 @@ static void on_ready(void *userdata, const char *why_strict)
 			 "(no CAP_SYS_RESOURCE)");
 	session->is_ready = true;
 	if (!session->options.foreground)
-		let_go_of_terminal();
+		process_let_go_of_terminal();
 	if (!report(session, 0))
 		fuse_session_exit(session->fuse);
 }
@@ -438,7 +182,7 @@ static void on_ready(void *userdata, const char *why_strict)
 static void log_status(struct session *session)
 {
 	struct stats_snapshot snapshot = {
-		.source = session->source,
+		.source = session->places.source,
 		.target = session->options.memcg,
 		.host = "none",
 		.inodes = inode_table_count(session->table),
@@ -514,12 +258,26 @@ static void stop_janitor(struct session *session)
 
 /* -- the session -- */
 
+static struct inode_limits fd_limits(void)
+{
+	struct rlimit files;
+	unsigned int n = 1024;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		n = files.rlim_cur < 65536 ? (unsigned int)files.rlim_cur :
+					     65536;
+	return (struct inode_limits){
+		.path_fds = n / 4 < 128 ? 128 : n / 4,
+		.idle_backings = n / 4 < 128 ? 128 : n / 4,
+	};
+}
+
 static int make_table(struct session *session)
 {
 	struct inode_limits limits = fd_limits();
 	int fd, r;
 
-	fd = open(session->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(session->places.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return log_error_errno(-errno, "SOURCE \"%s\"",
 				       session->options.source);
@@ -564,17 +322,39 @@ static int make_front(struct session *session)
 	return r < 0 ? log_error_errno(r, "cannot start") : 0;
 }
 
+static int connect_and_mount(struct session *session)
+{
+	struct connection_config config = {
+		.places = &session->places,
+		.memcg = session->host ? host_target(session->host) :
+					 session->options.memcg,
+		.mount_options = session->options.mount_options,
+		.debug = session->options.debug,
+		.front = session->front,
+		.table = session->table,
+		.arena = session->arena,
+	};
+	int r;
+
+	r = connection_new(&config, &session->fuse);
+	if (r == 0)
+		r = connection_mount(&config, session->fuse);
+	session->is_mounted = r == 0;
+	return r;
+}
+
 static int session_start(struct session *session)
 {
 	sigset_t blocked;
 	int r;
 
-	raise_limits();
-	session->unprotected = !protect_from_oom();
+	process_raise_limits();
+	session->unprotected = !process_protect_from_oom();
 	creds_drop_resource();
-	r = resolve_places(session);
-	if (r == 0)
-		r = check_uring(session);
+	r = places_resolve(&session->places, session->options.source,
+			   session->options.mountpoint);
+	if (r == 0 && session->options.io_uring)
+		r = connection_check_uring();
 	if (r < 0)
 		return r;
 	/* Before there are threads, and memory to be inherited. */
@@ -590,9 +370,7 @@ static int session_start(struct session *session)
 	if (r == 0)
 		r = make_front(session);
 	if (r == 0)
-		r = make_fuse_session(session);
-	if (r == 0)
-		r = mount_fuse(session);
+		r = connect_and_mount(session);
 	if (r == 0)
 		r = start_janitor(session);
 	return r;
@@ -605,10 +383,8 @@ static int session_start(struct session *session)
 static void session_stop(struct session *session)
 {
 	stop_janitor(session);
-	if (session->is_mounted) {
-		fuse_remove_signal_handlers(session->fuse);
-		fuse_session_unmount(session->fuse);
-	}
+	if (session->is_mounted)
+		connection_unmount(session->fuse);
 	fuse_front_free(session->front);
 	inode_table_free(session->table);
 	if (session->fuse)
@@ -623,24 +399,6 @@ static void session_stop(struct session *session)
 	options_clear(&session->options);
 }
 
-static int session_loop(struct session *session)
-{
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int r;
-
-	if (!config)
-		return log_error_errno(-ENOMEM, "cannot start");
-	fuse_loop_cfg_set_clone_fd(config, 1);
-	fuse_loop_cfg_set_max_threads(
-		config, (unsigned int)session->options.max_threads);
-	r = fuse_session_loop_mt(session->fuse, config);
-	fuse_loop_cfg_destroy(config);
-	if (!session->is_ready && r < 0)
-		log_error("the kernel refused the mount: %s", fuse_said);
-	/* Positive: the number of the signal that ended it, as asked. */
-	return r < 0 ? r : session->is_ready ? 0 : -EIO;
-}
-
 static int session_run(const struct options *options, int report_fd)
 {
 	struct session session = {
@@ -652,10 +410,15 @@ static int session_run(const struct options *options, int report_fd)
 	};
 	int r;
 
-	fuse_set_log_func(keep_fuse_words);
 	r = session_start(&session);
-	if (r == 0)
-		r = session_loop(&session);
+	if (r == 0) {
+		r = connection_serve(session.fuse, session.options.max_threads);
+		if (!session.is_ready && r < 0)
+			log_error("the kernel refused the mount: %s",
+				  connection_last_words());
+		if (!session.is_ready)
+			r = -EIO;
+	}
 	session_stop(&session);
 	report(&session, -1);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -696,22 +459,11 @@ static int run_in_background(struct options *options)
 	return session_run(options, report_fds[1]);
 }
 
-/* fds 0 to 2 have to be open: what is opened first must not be one. */
-static void open_standard_fds(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	close_fd(fd);
-}
-
 int main(int argc, char **argv)
 {
 	struct options options;
 
-	open_standard_fds();
+	process_open_standard_fds();
 	if (options_parse(argc, argv, geteuid() == 0, &options) < 0)
 		return EXIT_FAILURE;
 	if (options.debug)

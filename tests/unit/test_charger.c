@@ -144,19 +144,19 @@ static int works_teardown(void **state)
 static int64_t read_number(struct works *works, uint64_t *buffer,
 			   uint64_t offset)
 {
-	struct charger_call call;
+	struct ring_call call = {
+		.op = RING_READ,
+		.fd = works->fd,
+		.offset = offset,
+		.length = 8,
+		.buffer = arena_offset(works->arena, buffer),
+	};
 	int64_t n;
 
 	*buffer = UINT64_MAX;
-	charger_call_begin(works->charger, RING_READ, &call);
-	call.ring->fd = works->fd;
-	call.ring->offset = offset;
-	call.ring->length = 8;
-	call.ring->buffer = arena_offset(works->arena, buffer);
-	n = charger_call_make(&call);
+	n = charger_call(works->charger, &call);
 	if (n == 8 && *buffer != offset)
 		n = -EBADMSG;
-	charger_call_end(&call);
 	return n;
 }
 
@@ -262,22 +262,18 @@ static void *write_hello_thread(void *arg)
 	struct caller *caller = arg;
 	struct works *works = caller->works;
 	char *buffer = arena_buffer(works->arena, 5);
-	struct charger_call call;
+	struct ring_call call = {
+		.op = RING_WRITE,
+		.fd = works->fd,
+		.offset = 10,
+		.length = 5,
+		.buffer = arena_offset(works->arena, buffer),
+	};
 
 	memcpy(buffer, "hello", 5);
-	charger_call_begin(works->charger, RING_WRITE, &call);
-	caller->failed += call.ring->fd != 0; /* zeroed */
-	call.ring->fd = works->fd;
-	call.ring->offset = 10;
-	call.ring->length = 5;
-	call.ring->buffer = arena_offset(works->arena, buffer);
-	caller->failed += charger_call_make(&call) != 5;
-	charger_call_end(&call);
-
-	charger_call_begin(works->charger, RING_READ, &call);
-	call.ring->fd = -1;
-	caller->failed += charger_call_make(&call) != -EBADF;
-	charger_call_end(&call);
+	caller->failed += charger_call(works->charger, &call) != 5;
+	call = (struct ring_call){ .op = RING_READ, .fd = -1 };
+	caller->failed += charger_call(works->charger, &call) != -EBADF;
 	return NULL;
 }
 

@@ -278,6 +278,31 @@ static void test_walk_of_a_range(void **state)
 	close(fd);
 }
 
+/* 2^32 pages less a few, four of them resident: the others cost nothing. */
+static void test_walk_of_a_sparse_file(void **state)
+{
+	uint64_t last = ((uint64_t)1 << 32) - 10;
+	struct scratch *scratch = *state;
+	int fd = sparse_file(scratch, last + 1);
+	struct residency_found found;
+	struct runs runs = { 0 };
+	struct walk walk;
+
+	walk_begin(&walk, fd);
+	write_pages(fd, 0, 1);
+	write_pages(fd, 12345678, 2);
+	write_pages(fd, last, 1);
+	assert_int_equal(residency_walk(&walk.tables, &walk.range, NOBODYS_INO,
+					note_run, &runs, &found),
+			 0);
+	assert_int_equal(runs.count, 3);
+	assert_run(&runs, 0, 0, 1);
+	assert_run(&runs, 1, 12345678, 2);
+	assert_run(&runs, 2, last, 1);
+	walk_end(&walk);
+	close(fd);
+}
+
 /* Who is called may end it; nothing is written then. */
 static void test_walk_is_ended(void **state)
 {
@@ -362,6 +387,7 @@ int main(void)
 		residency_test(test_walk_finds_the_runs),
 		residency_test(test_walk_changes_nothing),
 		residency_test(test_walk_of_a_range),
+		residency_test(test_walk_of_a_sparse_file),
 		residency_test(test_walk_is_ended),
 		residency_test(test_walk_knows_the_owner),
 	};
