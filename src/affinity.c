@@ -16,11 +16,12 @@
 #define STAT_PROCESSOR 39
 #define RELAX_AFTER 32
 
+static cpu_set_t allowed; /* set once, before there are threads */
+
 static __thread struct {
 	bool follows;
 	int cpu; /* if it follows */
 	unsigned int small; /* requests since the last large one */
-	cpu_set_t allowed; /* before it followed */
 } self;
 
 /* /proc/TID/stat of the last client; its fd names one thread for ever. */
@@ -28,6 +29,17 @@ static __thread struct {
 	pid_t tid;
 	int fd;
 } client;
+
+void affinity_init(void)
+{
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+}
+
+void affinity_init_thread(void)
+{
+	sched_setaffinity(0, sizeof(allowed), &allowed);
+	self.follows = false;
+}
 
 int affinity_cpu(void)
 {
@@ -41,14 +53,10 @@ static void go_to(int cpu)
 	if (cpu == affinity_cpu())
 		return;
 	if (cpu == AFFINITY_ANY) {
-		sched_setaffinity(0, sizeof(self.allowed), &self.allowed);
-		self.follows = false;
+		affinity_init_thread();
 		return;
 	}
-	if (!self.follows &&
-	    sched_getaffinity(0, sizeof(self.allowed), &self.allowed) < 0)
-		return;
-	if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &self.allowed))
+	if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &allowed))
 		return;
 	CPU_ZERO(&only);
 	CPU_SET(cpu, &only);

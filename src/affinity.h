@@ -15,6 +15,12 @@
 
 #define AFFINITY_ANY (-1)
 
+/* Before there are threads: where this process may run. */
+void affinity_init(void);
+
+/* At the start of a thread: it may be made by one that follows a client. */
+void affinity_init_thread(void);
+
 /*
  * A large request of thread @tid: the caller goes where that sleeps. One that
  * runs on has more to do than to wait, and is left alone on its CPU.

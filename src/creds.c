@@ -22,7 +22,9 @@ static __thread bool has_own_umask;
 static __thread mode_t current_umask;
 static __thread bool has_groups;
 static __thread bool is_switched;
-static __thread bool is_fsetid_lowered;
+
+/* A new thread has what the one that made it had then. */
+static __thread enum { UNKNOWN, LOWERED, RAISED } fsetid;
 
 static bool set_effective(unsigned int raise, unsigned int lower)
 {
@@ -81,7 +83,7 @@ int creds_assume(const struct caller *caller)
 	syscall(SYS_setfsuid, caller->uid);
 	if (caller->uid) {
 		set_effective(KEPT_CAPS, CAP_MASK(CAP_FSETID));
-		is_fsetid_lowered = true;
+		fsetid = LOWERED;
 	}
 	return 0;
 }
@@ -99,7 +101,7 @@ void creds_restore(void)
 	 * capabilities back.
 	 */
 	if (syscall(SYS_setfsuid, geteuid()) != 0)
-		is_fsetid_lowered = false;
+		fsetid = RAISED;
 	syscall(SYS_setfsgid, getegid());
 }
 
@@ -107,10 +109,10 @@ void creds_keep_suid(bool keep)
 {
 	unsigned int mask = CAP_MASK(CAP_FSETID);
 
-	if (keep == !is_fsetid_lowered)
+	if (fsetid == (keep ? RAISED : LOWERED))
 		return;
 	if (set_effective(keep ? mask : 0, keep ? 0 : mask))
-		is_fsetid_lowered = !keep;
+		fsetid = keep ? RAISED : LOWERED;
 }
 
 void creds_drop_resource(void)

@@ -6,6 +6,7 @@
  * This file wires everything, and is the only one that knows everyone. What
  * is made in session_start() is unmade in session_stop(), in reverse.
  */
+#include "affinity.h"
 #include "connection.h"
 #include "creds.h"
 #include "log.h"
@@ -348,6 +349,7 @@ static int session_start(struct session *session)
 	sigset_t blocked;
 	int r;
 
+	affinity_init();
 	process_raise_limits();
 	session->unprotected = !process_protect_from_oom();
 	creds_drop_resource();

@@ -2,6 +2,7 @@
 /* Threads for work that may wait; see pool.h. */
 #include "pool.h"
 
+#include "affinity.h"
 #include "util.h"
 
 #include <pthread.h>
@@ -81,6 +82,7 @@ static void *pool_thread(void *arg)
 	struct pool *pool = arg;
 	struct work *work;
 
+	affinity_init_thread();
 	pthread_mutex_lock(&pool->lock);
 	while ((work = pool_take(pool))) {
 		pthread_mutex_unlock(&pool->lock);

@@ -221,11 +221,16 @@ static _Noreturn void spawner_main(struct spawner_self *self)
 	for (;;) {
 		if (poll(pfds, ARRAY_SIZE(pfds), -1) < 0)
 			continue;
-		if (getppid() != self->daemon)
-			clean_up(self);
+		/*
+		 * The signal comes as each of the daemon's threads dies that
+		 * this is a child of. So it is taken first: one that comes
+		 * after the look at the parent must wake poll(2) again.
+		 */
 		if (pfds[1].revents &&
 		    read(self->signals, &info, sizeof(info)) > 0)
 			reap_chargers(self);
+		if (getppid() != self->daemon)
+			clean_up(self);
 		if (pfds[0].revents)
 			serve_request(self);
 	}

@@ -54,6 +54,7 @@ static __thread struct {
 	bool is_here; /* it came by transport_read() */
 	int fd; /* it came from there, and is answered there */
 	uint64_t unique;
+	bool is_known; /* the thread has had a message */
 } message;
 
 /* As struct fuse_out_header there. */
@@ -97,6 +98,9 @@ static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
 	ssize_t n;
 
 	(void)userdata;
+	if (!message.is_known)
+		affinity_init_thread();
+	message.is_known = true;
 	message.expected = NULL;
 	message.is_here = false;
 	if (!data || size < WRITE_HEADERS_BYTES + ARENA_BUFFER_BYTES)

@@ -145,6 +145,31 @@ static void test_joins(void **state)
 	relax_fully();
 }
 
+static void *cpu_count_thread(void *arg)
+{
+	cpu_set_t set;
+
+	affinity_init_thread();
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		*(int *)arg = CPU_COUNT(&set);
+	return NULL;
+}
+
+/* A thread's child does not follow whom it follows. */
+static void test_a_thread_of_a_follower(void **state)
+{
+	cpu_set_t before = allowed_now();
+	pthread_t thread;
+	int count = 0;
+
+	(void)state;
+	affinity_join(last_cpu());
+	pthread_create(&thread, NULL, cpu_count_thread, &count);
+	pthread_join(thread, NULL);
+	relax_fully();
+	assert_int_equal(count, CPU_COUNT(&before));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,8 +177,10 @@ int main(void)
 		cmocka_unit_test(test_leaves_the_busy_alone),
 		cmocka_unit_test(test_unknown_threads),
 		cmocka_unit_test(test_joins),
+		cmocka_unit_test(test_a_thread_of_a_follower),
 	};
 
 	unit_watchdog(60);
+	affinity_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
