@@ -135,15 +135,18 @@ int charge_ahead(struct charge *charge, struct backing *backing,
 }
 
 /* What is resident of a file that stays strict is to be the host's. */
-static void claim_only(struct charge *charge, struct backing *backing,
-		       uint64_t size_bytes)
+static int claim_only(struct charge *charge, struct backing *backing,
+		      uint64_t size_bytes)
 {
 	struct shadow_moment now = moment(charge);
 	struct residency_found found = { 0 };
+	int r;
 
-	if (claim(charge, backing_read_fd(backing), size_bytes, &found) == 0)
+	r = claim(charge, backing_read_fd(backing), size_bytes, &found);
+	if (r == 0)
 		set_shadow(charge, backing->inode, size_bytes,
 			   found.resident_pages, &now);
+	return r;
 }
 
 /* The room for the file; what it has reserved already is its own. */
@@ -216,21 +219,32 @@ static void reserve(struct charge *charge, struct backing *backing,
 		host_reserve(charge->host, size_bytes);
 }
 
+/* What is known of a file at its open; a new one is known to be empty. */
+struct facts_seen {
+	enum shadow_need need;
+	uint64_t size_bytes;
+};
+
+static bool host_is_down(const struct charge *charge)
+{
+	return charge->host && charger_is_down(host_charger(charge->host));
+}
+
 static enum policy_path choose(const struct charge_file *file,
 			       const struct charge_request *request,
-			       uint64_t size_bytes, bool all_owned)
+			       const struct facts_seen *seen, bool host_is_down)
 {
 	struct charge *charge = file->charge;
+	bool all_owned = seen->need == SHADOW_NEEDS_NOTHING && !host_is_down;
 	struct policy_facts facts = {
 		.can_passthrough = charge->can_passthrough,
-		.host_is_down = charge->host &&
-				charger_is_down(host_charger(charge->host)),
+		.host_is_down = host_is_down,
 		.readable = file->readable,
 		.writable = file->writable,
 		.direct = request->flags & O_DIRECT,
 		.append = request->flags & O_APPEND && file->writable,
 		.all_owned = all_owned,
-		.size_bytes = size_bytes,
+		.size_bytes = seen->size_bytes,
 	};
 
 	if (charge->host) {
@@ -244,42 +258,45 @@ static enum policy_path choose(const struct charge_file *file,
 }
 
 /*
- * Carries out a path as far as it can be; gives the one that holds: without
- * the pages resident, a reader may not have them by passthrough.
+ * Carries out a path as far as it can be, and sets the one that holds:
+ * without the pages resident, a reader may not have them by passthrough.
+ * -ETIMEDOUT: the host doesn't answer.
  */
-static enum policy_path prepare(const struct charge_file *file,
-				enum policy_path path, uint64_t size_bytes,
-				enum shadow_need need)
+static int prepare(const struct charge_file *file,
+		   const struct facts_seen *seen, enum policy_path *path)
 {
 	struct charge *charge = file->charge;
+	bool is_known = seen->need == SHADOW_NEEDS_NOTHING;
 	int r = 0;
 
-	switch (path) {
+	switch (*path) {
 	case POLICY_AHEAD:
 	case POLICY_STRICT_AHEAD:
-		reserve(charge, file->backing, size_bytes);
-		if (need != SHADOW_NEEDS_NOTHING)
-			r = charge_ahead(charge, file->backing, size_bytes,
-					 need);
-		return r < 0 ? POLICY_STRICT : path;
+		reserve(charge, file->backing, seen->size_bytes);
+		if (!is_known)
+			r = charge_ahead(charge, file->backing,
+					 seen->size_bytes, seen->need);
+		if (r < 0)
+			*path = POLICY_STRICT;
+		break;
 	case POLICY_STRICT:
-		if (need == SHADOW_NEEDS_CLAIM)
-			claim_only(charge, file->backing, size_bytes);
-		if (need != SHADOW_NEEDS_NOTHING && file->readable)
+		if (seen->need == SHADOW_NEEDS_CLAIM)
+			r = claim_only(charge, file->backing, seen->size_bytes);
+		if (!is_known && file->readable)
 			stats_add(charge->stats, STATS_unsafe_maps, 1);
-		return path;
+		break;
 	case POLICY_PASSTHROUGH:
 		if (!charge->host)
-			return path;
-		if (need == SHADOW_NEEDS_NOTHING)
-			reserve(charge, file->backing, size_bytes);
-		if (need == SHADOW_NEEDS_CLAIM)
-			claim_only(charge, file->backing, size_bytes);
-		return path;
+			break;
+		if (is_known)
+			reserve(charge, file->backing, seen->size_bytes);
+		if (seen->need == SHADOW_NEEDS_CLAIM)
+			r = claim_only(charge, file->backing, seen->size_bytes);
+		break;
 	case POLICY_REFUSE:
 		break;
 	}
-	return path;
+	return r == -ETIMEDOUT ? r : 0;
 }
 
 static bool path_is_strict(enum policy_path path)
@@ -326,12 +343,6 @@ static int reply_path(const struct charge_file *file, enum policy_path path,
 	return 0;
 }
 
-/* What is known of a file at its open; a new one is known to be empty. */
-struct facts_seen {
-	enum shadow_need need;
-	uint64_t size_bytes;
-};
-
 static int see_file(const struct charge_file *file, struct facts_seen *seen)
 {
 	struct charge *charge = file->charge;
@@ -359,24 +370,23 @@ static int open_path(const struct charge_file *file,
 		     const struct facts_seen *seen, struct charge_reply *reply)
 {
 	struct charge *charge = file->charge;
+	bool was_down = host_is_down(charge), is_down;
 	enum policy_path path;
-	int r;
+	int late, r;
 
-	path = choose(file, request, seen->size_bytes,
-		      seen->need == SHADOW_NEEDS_NOTHING);
-	path = prepare(file, path, seen->size_bytes, seen->need);
+	path = choose(file, request, seen, was_down);
+	late = prepare(file, seen, &path);
 	/* The charger may have been found gone just now. */
-	if (charge->host && charger_is_down(host_charger(charge->host)))
-		path = choose(file, request, seen->size_bytes, false);
+	is_down = late < 0 || host_is_down(charge);
+	if (is_down && !was_down)
+		path = choose(file, request, seen, true);
 	if (path == POLICY_REFUSE) {
 		stats_add(charge->stats, STATS_opens_refused, 1);
-		return -EHOSTDOWN;
+		return late < 0 ? late : -EHOSTDOWN;
 	}
 	r = reply_path(file, path, reply);
 	if (r == 0)
-		count_open(charge, reply->direct_io,
-			   charge->host && !charger_is_down(
-						   host_charger(charge->host)));
+		count_open(charge, reply->direct_io, charge->host && !is_down);
 	return r;
 }
 

@@ -43,7 +43,7 @@ int64_t charge_call(struct charge *charge, struct ring_call *call)
 	/* What makes pages the host's can't be made by anybody else. */
 	if (call->op == RING_CLAIM || call->op == RING_AHEAD)
 		return r;
-	if (r == -EHOSTDOWN &&
+	if ((r == -EHOSTDOWN || r == -ETIMEDOUT) &&
 	    (!charge->host || charge->rule.on_error == POLICY_OPENER))
 		r = make_here(charge, call);
 	return r;

@@ -6,14 +6,20 @@
 #include "log.h"
 #include "util.h"
 
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #define RETRY_MS 1000
+#define WAIT_NS (500 * UINT64_C(1000000))
+/* One that is asleep each time it is looked at is not slow, but stopped. */
+#define ASLEEP_LOOKS 20
+#define ASLEEP_LOOK_US 10000
 #define SPAWN_TRIES 100
 
 struct charger {
@@ -24,8 +30,12 @@ struct charger {
 	int pidfd; /* supervisor only; -1: none alive */
 	pid_t pid; /* supervisor only */
 	int stop_fd;
+	int look_fd; /* the supervisor is to see whether it is asleep */
 	pthread_t supervisor;
+	uint64_t timeout_ns;
 	atomic_uint restarts;
+	atomic_bool hurry;
+	atomic_bool silent; /* a call timed out, and none was made since */
 	/*
 	 * Between the charger's death and its successor's birth, where that
 	 * fails. Set under the lock, so that ring_fail() never meets a
@@ -36,7 +46,7 @@ struct charger {
 };
 
 /* No charger lives: what the last one left is there for this one. */
-static int charger_try_spawn(struct charger *charger)
+static int charger_try_spawn(struct charger *charger, uint64_t timeout_ns)
 {
 	int r;
 
@@ -45,7 +55,8 @@ static int charger_try_spawn(struct charger *charger)
 			  &charger->pid);
 	if (r < 0)
 		return r;
-	r = ring_wait_ready(charger->ring, charger->pidfd);
+	r = ring_wait_ready(charger->ring, charger->pidfd, charger->stop_fd,
+			    timeout_ns);
 	if (r < 0) {
 		spawner_kill(charger->spawner, charger->pid);
 		charger->pidfd = close_fd(charger->pidfd);
@@ -54,12 +65,12 @@ static int charger_try_spawn(struct charger *charger)
 }
 
 /* One that is killed before it is ready says nothing of the host. */
-static int charger_spawn(struct charger *charger)
+static int charger_spawn(struct charger *charger, uint64_t timeout_ns)
 {
 	int r = -ESRCH;
 
 	for (int i = 0; i < SPAWN_TRIES && r == -ESRCH; i++)
-		r = charger_try_spawn(charger);
+		r = charger_try_spawn(charger, timeout_ns);
 	return r;
 }
 
@@ -95,7 +106,10 @@ static void charger_restart(struct charger *charger)
 	charger->pidfd = close_fd(charger->pidfd);
 	/* Before there is one: calls are failed only while there is none. */
 	charger_set_down(charger, false);
-	r = charger_spawn(charger);
+	/* A frozen host lets it be ready later. */
+	r = charger_spawn(charger, UINT64_MAX);
+	if (r == -ECANCELED)
+		return;
 	if (r < 0) {
 		if (!was_down)
 			log_error_errno(r, "cannot restart the charger in %s",
@@ -109,6 +123,50 @@ static void charger_restart(struct charger *charger)
 	log_debug("charger in %s restarted", charger->name);
 }
 
+/* Whether a thread of the charger runs, or waits for a disk. */
+static bool has_waking_thread(pid_t pid)
+{
+	char name[300], text[512];
+	struct dirent *entry;
+	bool found = false;
+	DIR *tasks;
+
+	snprintf(name, sizeof(name), "/proc/%d/task", (int)pid);
+	tasks = opendir(name);
+	while (tasks && !found && (entry = readdir(tasks))) {
+		const char *state;
+
+		snprintf(name, sizeof(name), "%s/stat", entry->d_name);
+		if (read_small_file(dirfd(tasks), name, text, sizeof(text)) < 0)
+			continue;
+		state = strrchr(text, ')'); /* behind any name */
+		found = state && (state[2] == 'R' || state[2] == 'D');
+	}
+	if (tasks)
+		closedir(tasks);
+	return found;
+}
+
+/*
+ * A call that was begun long ago has not ended, and nobody works: the charger
+ * was frozen, or stopped, in the midst of it. Killed, it leaves the call to
+ * its successor, from whom it can be withdrawn.
+ */
+static void charger_look(struct charger *charger)
+{
+	eventfd_t count;
+
+	eventfd_read(charger->look_fd, &count);
+	if (charger->pidfd < 0)
+		return;
+	for (int i = 0; i < ASLEEP_LOOKS; i++) {
+		if (has_waking_thread(charger->pid))
+			return;
+		usleep(ASLEEP_LOOK_US);
+	}
+	spawner_kill(charger->spawner, charger->pid);
+}
+
 /* A thread per charger: waits for its end, and sees to its successor. */
 static void *charger_supervise(void *arg)
 {
@@ -116,6 +174,7 @@ static void *charger_supervise(void *arg)
 	struct pollfd pfds[] = {
 		{ .fd = charger->stop_fd, .events = POLLIN },
 		{ .events = POLLIN },
+		{ .fd = charger->look_fd, .events = POLLIN },
 	};
 
 	for (;;) {
@@ -125,13 +184,14 @@ static void *charger_supervise(void *arg)
 			continue;
 		if (pfds[0].revents)
 			return NULL;
+		if (pfds[2].revents)
+			charger_look(charger);
 		if (charger->pidfd < 0 || pfds[1].revents)
 			charger_restart(charger);
 	}
 }
 
-int charger_new(struct spawner *spawner, const struct charger_birth *birth,
-		const char *name, struct charger **out)
+int charger_new(const struct charger_config *config, struct charger **out)
 {
 	struct charger *charger;
 	int r;
@@ -139,18 +199,22 @@ int charger_new(struct spawner *spawner, const struct charger_birth *birth,
 	charger = calloc(1, sizeof(*charger));
 	if (!charger)
 		return -ENOMEM;
-	charger->spawner = spawner;
-	charger->birth = *birth;
+	charger->spawner = config->spawner;
+	charger->birth = config->birth;
+	charger->timeout_ns = config->timeout_ns;
 	charger->pidfd = -1;
 	charger->stop_fd = eventfd(0, EFD_CLOEXEC);
+	charger->look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&charger->lock, NULL);
-	charger->name = strdup(name);
-	r = charger->name && charger->stop_fd >= 0 ? 0 : -ENOMEM;
+	charger->name = strdup(config->name);
+	r = charger->name && charger->stop_fd >= 0 && charger->look_fd >= 0 ?
+		    0 :
+		    -ENOMEM;
 	if (r == 0)
 		r = ring_new(&charger->ring);
 	if (r == 0) {
 		charger->birth.ring_fd = ring_fd(charger->ring);
-		r = charger_spawn(charger);
+		r = charger_spawn(charger, charger->timeout_ns);
 	}
 	if (r == 0)
 		r = -pthread_create(&charger->supervisor, NULL,
@@ -175,6 +239,7 @@ struct charger *charger_free(struct charger *charger)
 		spawner_kill(charger->spawner, charger->pid);
 	close_fd(charger->pidfd);
 	close_fd(charger->stop_fd);
+	close_fd(charger->look_fd);
 	ring_free(charger->ring);
 	pthread_mutex_destroy(&charger->lock);
 	free(charger->name);
@@ -192,19 +257,68 @@ bool charger_is_down(const struct charger *charger)
 	return atomic_load(&charger->down);
 }
 
+void charger_hurry(struct charger *charger)
+{
+	atomic_store(&charger->hurry, true);
+}
+
+static int64_t charger_timed_out(struct charger *charger)
+{
+	if (!atomic_exchange(&charger->silent, true))
+		log_warning("the charger in %s does not answer; is the cgroup "
+			    "frozen? What needs it fails with \"%s\"",
+			    charger->name, strerror(ETIMEDOUT));
+	return -ETIMEDOUT;
+}
+
+/* Under the lock, as charger_fail_calls() ends calls under it, too. */
+static bool charger_withdraw(struct charger *charger, unsigned int slot)
+{
+	bool withdrawn;
+
+	pthread_mutex_lock(&charger->lock);
+	withdrawn = ring_withdraw(charger->ring, slot);
+	pthread_mutex_unlock(&charger->lock);
+	return withdrawn;
+}
+
+/* False: the call was not begun in time, and is withdrawn. */
+static bool charger_wait(struct charger *charger, unsigned int slot,
+			 uint64_t until_ns)
+{
+	while (!ring_wait(charger->ring, slot, WAIT_NS)) {
+		if (now_ns() < until_ns && !atomic_load(&charger->hurry))
+			continue;
+		if (charger_withdraw(charger, slot))
+			return false;
+		eventfd_write(charger->look_fd, 1);
+	}
+	return true;
+}
+
 int64_t charger_call(struct charger *charger, struct ring_call *call)
 {
-	unsigned int slot = ring_slot_get(charger->ring);
-	struct ring_call *posted = ring_slot_call(charger->ring, slot);
+	uint64_t until_ns = now_ns() + charger->timeout_ns;
+	unsigned int slot = ring_slot_get(charger->ring, until_ns);
+	struct ring_call *posted;
 
+	if (slot == RING_SLOTS)
+		return charger_timed_out(charger);
+	posted = ring_slot_call(charger->ring, slot);
 	*posted = *call;
 	posted->cpu = affinity_cpu();
 	ring_post(charger->ring, slot);
 	/* Against charger_set_down(): one of the two sees the other. */
 	if (atomic_load(&charger->down))
 		charger_fail_calls(charger);
-	ring_wait(charger->ring, slot);
+	if (!charger_wait(charger, slot, until_ns)) {
+		ring_slot_put(charger->ring, slot);
+		return charger_timed_out(charger);
+	}
 	*call = *posted;
 	ring_slot_put(charger->ring, slot);
+	if (atomic_load_explicit(&charger->silent, memory_order_relaxed) &&
+	    atomic_exchange(&charger->silent, false))
+		log_info("the charger in %s answers again", charger->name);
 	return call->result;
 }

@@ -13,13 +13,19 @@
 
 struct charger;
 
+struct charger_config {
+	struct spawner *spawner;
+	struct charger_birth birth; /* ring_fd is set by charger_new() */
+	const char *name; /* for messages */
+	uint64_t timeout_ns; /* of a call that isn't begun */
+};
+
 /*
- * Starts a charger in the host that @birth tells (its ring_fd is set here),
- * and waits until it is there. Errors are those of entering the host:
- * -EACCES, -EBUSY, -ENODEV... @name is for messages.
+ * Starts a charger in the host that the config tells, and waits until it is
+ * there. Errors are those of entering the host: -EACCES, -EBUSY, -ENODEV...
+ * and -ETIMEDOUT.
  */
-int charger_new(struct spawner *spawner, const struct charger_birth *birth,
-		const char *name, struct charger **out);
+int charger_new(const struct charger_config *config, struct charger **out);
 
 /* All calls have to have ended. */
 struct charger *charger_free(struct charger *charger);
@@ -32,8 +38,13 @@ bool charger_is_down(const struct charger *charger);
 
 /*
  * Has a call made: its result, which is in *call with what else it gave.
- * -EHOSTDOWN: there is no charger, and one can't be had.
+ * -EHOSTDOWN: there is no charger, and one can't be had. -ETIMEDOUT: the
+ * charger is frozen, or stopped, or has more to do than it can; nothing of
+ * the call was done.
  */
 int64_t charger_call(struct charger *charger, struct ring_call *call);
+
+/* The daemon ends: who waits for a charger that doesn't answer need not. */
+void charger_hurry(struct charger *charger);
 
 #endif

@@ -177,8 +177,8 @@ static int create_in(struct fuse_front *front, struct job *job)
 	dir_fd = inode_fd_get(front->table, job->inode);
 	if (dir_fd < 0)
 		return dir_fd;
-	fd = make_file(job->req, dir_fd, job->create.name,
-		       O_CREAT | O_EXCL | O_NOFOLLOW, job->create.mode);
+	fd = make_file(job->req, dir_fd, job->payload,
+		       O_CREAT | O_EXCL | O_NOFOLLOW, job->create_mode);
 	inode_fd_put(front->table, job->inode);
 	/*
 	 * Somebody was faster. The permission to open what he made is the
@@ -202,7 +202,9 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		.inode = front_inode(front_of(req), parent),
 		.fi = *fi,
 		.run = run_create,
-		.create = { .name = name, .mode = mode },
+		.payload = name,
+		.payload_size = strlen(name) + 1,
+		.create_mode = mode,
 	};
 
 	front_dispatch(&job);
@@ -219,7 +221,7 @@ static void run_tmpfile(struct fuse_front *front, struct job *job)
 		return;
 	}
 	fd = make_file(job->req, dir_fd, ".",
-		       O_TMPFILE | (job->fi.flags & O_EXCL), job->create.mode);
+		       O_TMPFILE | (job->fi.flags & O_EXCL), job->create_mode);
 	inode_fd_put(front->table, job->inode);
 	adopt_and_reply(front, job, fd);
 }
@@ -232,7 +234,7 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode,
 		.inode = front_inode(front_of(req), parent),
 		.fi = *fi,
 		.run = run_tmpfile,
-		.create = { .mode = mode },
+		.create_mode = mode,
 	};
 
 	front_dispatch(&job);
@@ -314,7 +316,7 @@ static void run_write(struct fuse_front *front, struct job *job)
 	struct charge_write write = {
 		.file = file_of(front, &job->fi),
 		.offset = (uint64_t)job->io.offset,
-		.data = job->io.data,
+		.data = job->payload,
 		.size = job->io.size,
 		.flags = job->fi.flags,
 		.kill_priv = kills_priv(job->req, &job->fi),
@@ -336,11 +338,9 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 		.inode = front_inode(front_of(req), ino),
 		.fi = *fi,
 		.run = run_write,
-		.io = {
-			.size = size,
-			.offset = offset,
-			.data = transport_payload(data),
-		},
+		.io = { .size = size, .offset = offset },
+		.payload = transport_payload(data),
+		.payload_size = size,
 	};
 
 	front_dispatch(&job);

@@ -14,10 +14,13 @@
 #include "util.h"
 
 #include <linux/capability.h>
+#include <stdatomic.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #define MAX_GROUPS 1024
 #define MAX_BACKGROUND 256
+#define RESERVE_THREADS 4
 
 int fuse_front_new(const struct fuse_front_config *config,
 		   struct fuse_front **out)
@@ -147,6 +150,7 @@ int front_assume_caller(fuse_req_t req, bool with_groups)
 struct queued_job {
 	struct fuse_front *front;
 	struct job job;
+	char payload[];
 };
 
 static void run_queued(void *userdata)
@@ -157,32 +161,59 @@ static void run_queued(void *userdata)
 	free(queued);
 }
 
+/* @copy: what it brings goes away with the worker's next request. */
+static int queue_job(struct fuse_front *front, const struct job *job, bool copy)
+{
+	size_t size = copy ? job->payload_size : 0;
+	struct queued_job *queued;
+	int r;
+
+	queued = malloc(sizeof(*queued) + size);
+	if (!queued)
+		return -ENOMEM;
+	queued->front = front;
+	queued->job = *job;
+	if (size) {
+		memcpy(queued->payload, job->payload, size);
+		queued->job.payload = queued->payload;
+	}
+	r = pool_submit(front->pool, run_queued, queued);
+	if (r < 0)
+		free(queued);
+	return r;
+}
+
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
 #define req_is_uring(req) fuse_req_is_uring(req)
 #else
 #define req_is_uring(req) false
 #endif
 
+/* Whether the calling worker is one of the last few without a job. */
+static bool is_reserve(const struct fuse_front *front)
+{
+	unsigned int max = front->config.max_threads;
+
+	return max > 2 * RESERVE_THREADS &&
+	       atomic_load_explicit(&front->at_work, memory_order_relaxed) >=
+		       max - RESERVE_THREADS;
+}
+
 void front_dispatch(const struct job *job)
 {
 	struct fuse_front *front = front_of(job->req);
-	struct queued_job *queued;
+	bool is_uring = req_is_uring(job->req);
 	struct job own;
 
-	if (!req_is_uring(job->req)) {
-		own = *job;
-		own.run(front, &own);
+	if (is_uring || is_reserve(front)) {
+		if (queue_job(front, job, !is_uring) < 0)
+			fuse_reply_err(job->req, ENOMEM);
 		return;
 	}
-	queued = malloc(sizeof(*queued));
-	if (queued) {
-		queued->front = front;
-		queued->job = *job;
-		if (pool_submit(front->pool, run_queued, queued) == 0)
-			return;
-		free(queued);
-	}
-	fuse_reply_err(job->req, ENOMEM);
+	atomic_fetch_add_explicit(&front->at_work, 1, memory_order_relaxed);
+	own = *job;
+	own.run(front, &own);
+	atomic_fetch_sub_explicit(&front->at_work, 1, memory_order_relaxed);
 }
 
 /* -- negotiation -- */

@@ -15,6 +15,7 @@ struct fuse_front {
 	struct fuse_session *session;
 	struct pool *pool;
 	struct inval *inval;
+	atomic_uint at_work; /* workers with a job */
 	bool can_switch; /* act with the caller's ids */
 };
 
@@ -41,24 +42,25 @@ int front_assume_caller(fuse_req_t req, bool with_groups);
 
 /*
  * A request whose work may wait: for a charger, a disk. With /dev/fuse it is
- * done in the worker that took it. Over io_uring a worker is all that serves
- * its CPU, so it is done by a thread of the pool.
+ * done in the worker that took it, unless most of them are at it already:
+ * should they all wait for one host, the last few go on serving what needs no
+ * charger. Over io_uring a worker is all that serves its CPU, too. What they
+ * can't do is done by a thread of the pool.
  */
 struct job {
 	fuse_req_t req;
 	struct inode *inode;
 	struct fuse_file_info fi;
 	void (*run)(struct fuse_front *front, struct job *job);
+	/* What the request brings: a write's data, a new file's name. */
+	const char *payload;
+	size_t payload_size;
 	union {
 		struct {
 			size_t size;
 			off_t offset;
-			const char *data;
 		} io;
-		struct {
-			const char *name;
-			mode_t mode;
-		} create;
+		mode_t create_mode;
 		struct {
 			struct stat attr;
 			int to_set;

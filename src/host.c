@@ -49,11 +49,16 @@ static void host_refresh(struct host *host)
 static int host_start_charger(struct host *host,
 			      const struct host_config *config)
 {
-	struct charger_birth birth = {
-		.procs_fd = cgroup_host_procs_fd(host->cgroup),
-		.memcg_ino = cgroup_host_memcg_ino(host->cgroup),
-		.kpagecgroup_fd = config->kpagecgroup_fd,
-		.arena_fd = config->arena_fd,
+	struct charger_config charger = {
+		.spawner = config->spawner,
+		.birth = {
+			.procs_fd = cgroup_host_procs_fd(host->cgroup),
+			.memcg_ino = cgroup_host_memcg_ino(host->cgroup),
+			.kpagecgroup_fd = config->kpagecgroup_fd,
+			.arena_fd = config->arena_fd,
+		},
+		.name = cgroup_host_path(host->cgroup),
+		.timeout_ns = config->timeout_ns,
 	};
 	char path[CGROUP_PATH_MAX * 2];
 	const char *created;
@@ -69,8 +74,7 @@ static int host_start_charger(struct host *host,
 		if (r < 0)
 			return r;
 	}
-	return charger_new(config->spawner, &birth,
-			   cgroup_host_path(host->cgroup), &host->charger);
+	return charger_new(&charger, &host->charger);
 }
 
 int host_new(const struct host_config *config, struct host **out)

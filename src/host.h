@@ -20,6 +20,7 @@ struct host_config {
 	int kpagecgroup_fd;
 	int arena_fd;
 	bool create;
+	uint64_t timeout_ns; /* see charger.h */
 };
 
 /* Errors: those of cgroup_host_new() and charger_new(). */

@@ -78,6 +78,11 @@ static int explain_host_error(const struct session *session, int r)
 			  "cgroup.subtree_control)",
 			  memcg);
 		return r;
+	case -ETIMEDOUT:
+		log_error("memcg=%s: the charger there does not begin to "
+			  "work; is the cgroup frozen?",
+			  memcg);
+		return r;
 	case -EACCES:
 	case -EPERM:
 		log_error("memcg=%s: no right to put processes into this "
@@ -101,6 +106,8 @@ static int start_host(struct session *session)
 		.kpagecgroup_fd = session->kpagecgroup_fd,
 		.arena_fd = arena_fd(session->arena),
 		.create = session->options.create,
+		.timeout_ns =
+			(uint64_t)(session->options.charger_timeout * 1e9),
 	};
 	char path[CGROUP_PATH_MAX];
 	int r;
@@ -226,6 +233,8 @@ static void *janitor_main(void *arg)
 		    read(session->janitor_signal_fd, &info, sizeof(info)) > 0)
 			log_status(session);
 		backing_expire(session->table, now_ns() - IDLE_BACKING_NS);
+		if (session->host && fuse_session_exited(session->fuse))
+			charger_hurry(host_charger(session->host));
 	}
 }
 

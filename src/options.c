@@ -10,6 +10,7 @@
 
 #define DEFAULT_AHEAD_BYTES (64ull << 20)
 #define DEFAULT_TIMEOUT 1.0
+#define DEFAULT_CHARGER_TIMEOUT 30.0
 #define DEFAULT_MAX_THREADS 64
 
 struct word {
@@ -76,6 +77,9 @@ static const struct option option_table[] = {
 	  "entry_timeout=S", "cache names for S seconds (1.0)" },
 	{ "max_threads", TYPE_NUMBER, FIELD(max_threads), NULL, "max_threads=N",
 	  "serve at most N requests at a time (64)" },
+	{ "charger_timeout", TYPE_SECONDS, FIELD(charger_timeout), NULL,
+	  "charger_timeout=S",
+	  "wait S seconds for a target that is frozen (30.0)" },
 	{ "allow_other", TYPE_MOUNT, 0, NULL, "allow_other",
 	  "let all users in (default for root)" },
 	{ "default_permissions", TYPE_MOUNT, 0, NULL, "default_permissions",
@@ -383,6 +387,12 @@ static int check(const struct options *options)
 	}
 	if (strcmp(options->memcg, "@shared") == 0)
 		return refuse_shared(options->memcg);
+	if (options->charger_timeout < 1) {
+		log_error("option \"charger_timeout=%g\": at least 1 second "
+			  "is needed",
+			  options->charger_timeout);
+		return -EINVAL;
+	}
 	if (options->memcg[0] == '@' && strcmp(options->memcg, "@opener")) {
 		log_error("option \"memcg=%s\": allowed are a cgroup's path "
 			  "and @opener",
@@ -405,6 +415,7 @@ int options_parse(int argc, char **argv, bool is_root, struct options *options)
 		.attr_timeout = DEFAULT_TIMEOUT,
 		.entry_timeout = DEFAULT_TIMEOUT,
 		.max_threads = DEFAULT_MAX_THREADS,
+		.charger_timeout = DEFAULT_CHARGER_TIMEOUT,
 		/* As mount(8) has it; libfuse's own are nosuid,nodev. */
 		.mount_options = strdup(is_root ? "allow_other,suid,dev" : ""),
 	};

@@ -33,6 +33,7 @@ struct options {
 	double attr_timeout;
 	double entry_timeout;
 	uint64_t max_threads;
+	double charger_timeout; /* seconds */
 	/* Of the kernel's mount, for libfuse: comma-separated, or "". */
 	char *mount_options;
 };

@@ -52,9 +52,20 @@ struct ring {
 
 _Static_assert(RING_SLOTS == 32, "the slot sets are words of 32 bits");
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t seen)
+static struct timespec timespec_of(uint64_t ns)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT, seen, NULL, NULL, 0);
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / 1000000000),
+		.tv_nsec = (long)(ns % 1000000000),
+	};
+}
+
+/* At most @ns; it may end earlier for no reason. */
+static void futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns)
+{
+	struct timespec timeout = timespec_of(ns);
+
+	syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
 static void futex_wake(_Atomic uint32_t *word, int count)
@@ -126,15 +137,20 @@ int ring_fd(const struct ring *ring)
 	return ring->fd;
 }
 
-unsigned int ring_slot_get(struct ring *ring)
+unsigned int ring_slot_get(struct ring *ring, uint64_t until_ns)
 {
-	unsigned int slot;
+	struct timespec until = timespec_of(until_ns);
+	unsigned int slot = RING_SLOTS;
+	int r = 0;
 
 	pthread_mutex_lock(&ring->lock);
-	while (!ring->free_slots)
-		pthread_cond_wait(&ring->slot_freed, &ring->lock);
-	slot = (unsigned int)__builtin_ctz(ring->free_slots);
-	ring->free_slots &= ~(1u << slot);
+	while (!ring->free_slots && r != ETIMEDOUT)
+		r = pthread_cond_clockwait(&ring->slot_freed, &ring->lock,
+					   CLOCK_MONOTONIC, &until);
+	if (ring->free_slots) {
+		slot = (unsigned int)__builtin_ctz(ring->free_slots);
+		ring->free_slots &= ~(1u << slot);
+	}
 	pthread_mutex_unlock(&ring->lock);
 	return slot;
 }
@@ -188,24 +204,40 @@ static bool slot_is_done(struct slot *s)
 	       SLOT_DONE;
 }
 
-void ring_wait(struct ring *ring, unsigned int slot)
+bool ring_wait(struct ring *ring, unsigned int slot, uint64_t ns)
 {
 	struct slot *s = &ring->shared->slots[slot];
-	uint64_t deadline = now_ns() + WORKER_SPIN_NS;
+	uint64_t now = now_ns();
+	uint64_t spin_until = now + WORKER_SPIN_NS;
+	uint64_t until = now + ns;
 	uint32_t seen;
 
-	while (now_ns() < deadline) {
+	while (now_ns() < spin_until) {
 		for (int i = 0; i < 32; i++) {
 			if (slot_is_done(s))
-				return;
+				return true;
 			cpu_relax();
 		}
 		sched_yield();
 	}
 	/* Against ring_done(): it sees waiting, or this side sees DONE. */
 	atomic_store(&s->waiting, 1);
-	while ((seen = atomic_load(&s->state)) != SLOT_DONE)
-		futex_wait(&s->state, seen);
+	while ((seen = atomic_load(&s->state)) != SLOT_DONE) {
+		now = now_ns();
+		if (now >= until)
+			return false;
+		futex_wait(&s->state, seen, until - now);
+	}
+	return true;
+}
+
+bool ring_withdraw(struct ring *ring, unsigned int slot)
+{
+	uint32_t expected = SLOT_POSTED;
+
+	/* Its bit may stay posted: whoever clears it finds nothing. */
+	return atomic_compare_exchange_strong(&ring->shared->slots[slot].state,
+					      &expected, SLOT_FREE);
 }
 
 /* What the dead charger's call had open for itself. */
@@ -272,9 +304,13 @@ void ring_fail(struct ring *ring, int64_t result)
 	}
 }
 
-int ring_wait_ready(struct ring *ring, int pidfd)
+int ring_wait_ready(struct ring *ring, int pidfd, int stop_fd, uint64_t ns)
 {
-	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+	struct pollfd pfds[] = {
+		{ .fd = pidfd, .events = POLLIN },
+		{ .fd = stop_fd, .events = POLLIN },
+	};
+	uint64_t begin = now_ns();
 	bool died = false;
 	int32_t ready;
 
@@ -285,7 +321,13 @@ int ring_wait_ready(struct ring *ring, int pidfd)
 			return ready;
 		if (died)
 			return -ESRCH;
-		died = poll(&pfd, 1, READY_POLL_MS) > 0;
+		if (now_ns() - begin > ns)
+			return -ETIMEDOUT;
+		if (poll(pfds, ARRAY_SIZE(pfds), READY_POLL_MS) <= 0)
+			continue;
+		if (pfds[1].revents)
+			return -ECANCELED;
+		died = pfds[0].revents;
 	}
 }
 
@@ -351,7 +393,7 @@ static unsigned int slot_take_sleeping(struct ring_shared *shared)
 	atomic_fetch_add(&shared->sleepers, 1);
 	slot = slot_take(shared);
 	if (slot == RING_SLOTS) {
-		futex_wait(&shared->doorbell, seen);
+		futex_wait(&shared->doorbell, seen, UINT64_MAX);
 		slot = slot_take(shared);
 	}
 	atomic_fetch_sub(&shared->sleepers, 1);

@@ -16,6 +16,7 @@
 #define MEMCGFS_RING_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RING_SLOTS 32
@@ -77,15 +78,23 @@ struct ring *ring_free(struct ring *ring);
 /* The memfd; a process that shares the fd table attaches by its number. */
 int ring_fd(const struct ring *ring);
 
-/* Daemon: a free slot's number; waits while there is none. */
-unsigned int ring_slot_get(struct ring *ring);
+/*
+ * Daemon: a free slot's number; waits for one until the time @until_ns of
+ * now_ns(), then RING_SLOTS.
+ */
+unsigned int ring_slot_get(struct ring *ring, uint64_t until_ns);
 void ring_slot_put(struct ring *ring, unsigned int slot);
 
 struct ring_call *ring_slot_call(struct ring *ring, unsigned int slot);
 
-/* Daemon: posts the slot's call, and waits until it is done. */
+/* Daemon: posts the slot's call. */
 void ring_post(struct ring *ring, unsigned int slot);
-void ring_wait(struct ring *ring, unsigned int slot);
+
+/* Daemon: waits for @ns until it is done: whether it is. */
+bool ring_wait(struct ring *ring, unsigned int slot, uint64_t ns);
+
+/* Daemon: takes back a posted call; false: a charger has begun it. */
+bool ring_withdraw(struct ring *ring, unsigned int slot);
 
 /*
  * Daemon: no charger lives. Readies the ring for the next one, and posts
@@ -96,9 +105,12 @@ void ring_repost(struct ring *ring);
 /* Daemon: there will be no charger. Ends all calls with @result (-errno). */
 void ring_fail(struct ring *ring, int64_t result);
 
-/* Daemon: waits until the charger said ready, and gives what it said;
- * -ESRCH: it died before. */
-int ring_wait_ready(struct ring *ring, int pidfd);
+/*
+ * Daemon: waits until the charger said ready, and gives what it said. -ESRCH:
+ * it died before; -ECANCELED: @stop_fd became readable; -ETIMEDOUT: @ns went
+ * by.
+ */
+int ring_wait_ready(struct ring *ring, int pidfd, int stop_fd, uint64_t ns);
 
 /* Charger: attaches to the ring behind @fd. */
 int ring_attach(int fd, struct ring **out);

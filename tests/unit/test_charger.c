@@ -14,6 +14,8 @@
 #include <stdatomic.h>
 
 #define WAIT_MS 5000
+#define SECOND_NS UINT64_C(1000000000)
+#define UNIT_TIMEOUT_NS (30 * SECOND_NS)
 
 struct works {
 	struct scratch *scratch;
@@ -101,7 +103,11 @@ static int numbered_file(struct scratch *scratch)
 static int works_setup(void **state)
 {
 	struct works *works = calloc(1, sizeof(*works));
-	struct charger_birth birth = { .kpagecgroup_fd = -1 };
+	struct charger_config config = {
+		.name = "/unit",
+		.birth.kpagecgroup_fd = -1,
+		.timeout_ns = UNIT_TIMEOUT_NS,
+	};
 	void *scratch = NULL;
 	int r;
 
@@ -110,15 +116,15 @@ static int works_setup(void **state)
 	unit_watchdog(60);
 	works->scratch = scratch;
 	works->procs_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	birth.procs_fd = works->procs_fd;
+	config.birth.procs_fd = works->procs_fd;
 	r = arena_new(UNIT_MAX_THREADS, &works->arena);
 	if (r == 0)
 		r = spawner_new(&works->spawner);
 	if (r == 0)
-		birth.arena_fd = arena_fd(works->arena);
+		config.birth.arena_fd = arena_fd(works->arena);
+	config.spawner = works->spawner;
 	if (r == 0)
-		r = charger_new(works->spawner, &birth, "/unit",
-				&works->charger);
+		r = charger_new(&config, &works->charger);
 	works->fd = numbered_file(works->scratch);
 	*state = works;
 	return r;
@@ -461,22 +467,70 @@ static void test_down_and_up_under_load(void **state)
 	assert_true(crowd.callers[0].made > crowd.callers[0].refused);
 }
 
+/* Stopped, it doesn't answer in time; a call that timed out was not made. */
+static void test_a_stopped_charger(void **state)
+{
+	struct works *works = *state;
+	struct charger_config config = {
+		.spawner = works->spawner,
+		.birth = {
+			.arena_fd = arena_fd(works->arena),
+			.kpagecgroup_fd = -1,
+			.procs_fd = works->procs_fd,
+		},
+		.name = "/unit",
+		.timeout_ns = SECOND_NS,
+	};
+	uint64_t *buffer = arena_buffer(works->arena, 8);
+	struct ring_call call = {
+		.op = RING_WRITE,
+		.fd = works->fd,
+		.length = 8,
+		.offset = 8,
+		.buffer = arena_offset(works->arena, buffer),
+	};
+	uint64_t begin;
+	pid_t pid;
+
+	works->charger = charger_free(works->charger);
+	assert_int_equal(charger_new(&config, &works->charger), 0);
+	pid = find_charger();
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	begin = now_ns();
+	*buffer = 0;
+	assert_int_equal(charger_call(works->charger, &call), -ETIMEDOUT);
+	assert_true(now_ns() - begin >= SECOND_NS);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	assert_int_equal(read_number(works, buffer, 8), 8);
+	assert_int_equal(charger_restarts(works->charger), 0);
+
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	charger_hurry(works->charger);
+	begin = now_ns();
+	assert_int_equal(read_number(works, buffer, 16), -ETIMEDOUT);
+	assert_true(now_ns() - begin < SECOND_NS);
+}
+
 /* A host that can't be entered gives its error, and leaves no process. */
 static void test_no_host(void **state)
 {
 	struct works *works = *state;
 	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
-	struct charger_birth birth = {
-		.arena_fd = arena_fd(works->arena),
-		.kpagecgroup_fd = -1,
-		.procs_fd = full,
+	struct charger_config config = {
+		.spawner = works->spawner,
+		.birth = {
+			.arena_fd = arena_fd(works->arena),
+			.kpagecgroup_fd = -1,
+			.procs_fd = full,
+		},
+		.name = "/full",
+		.timeout_ns = UNIT_TIMEOUT_NS,
 	};
 	struct charger *charger = NULL;
 	unsigned int before = count_fds();
 
 	works->charger = charger_free(works->charger);
-	assert_int_equal(charger_new(works->spawner, &birth, "/full", &charger),
-			 -ENOSPC);
+	assert_int_equal(charger_new(&config, &charger), -ENOSPC);
 	assert_null(charger);
 	assert_int_equal(find_charger(), 0);
 	assert_true(count_fds() <= before);
@@ -537,18 +591,21 @@ static void test_nothing_is_left(void **state)
 /* A daemon: it has a charger, a directory to be given back, and no luck. */
 static void be_a_doomed_daemon(void *arg)
 {
-	struct charger_birth birth = { .kpagecgroup_fd = -1 };
+	struct charger_config config = {
+		.name = "/unit",
+		.birth.kpagecgroup_fd = -1,
+		.timeout_ns = UNIT_TIMEOUT_NS,
+	};
 	const char *directory = arg;
-	struct spawner *spawner;
 	struct charger *charger;
 	struct arena *arena;
 
-	birth.procs_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (arena_new(1, &arena) < 0 || spawner_new(&spawner) < 0)
+	config.birth.procs_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (arena_new(1, &arena) < 0 || spawner_new(&config.spawner) < 0)
 		_exit(1);
-	birth.arena_fd = arena_fd(arena);
-	if (charger_new(spawner, &birth, "/unit", &charger) < 0 ||
-	    spawner_give_back(spawner, directory) < 0)
+	config.birth.arena_fd = arena_fd(arena);
+	if (charger_new(&config, &charger) < 0 ||
+	    spawner_give_back(config.spawner, directory) < 0)
 		_exit(1);
 	kill(getpid(), SIGKILL);
 }
@@ -600,6 +657,7 @@ int main(void)
 		charger_test(test_killed_under_load),
 		charger_test(test_down_and_up),
 		charger_test(test_down_and_up_under_load),
+		charger_test(test_a_stopped_charger),
 		charger_test(test_no_host),
 		charger_test(test_no_spawner),
 		cmocka_unit_test(test_nothing_is_left),

@@ -67,7 +67,7 @@ static void *charger_thread(void *arg)
 /* Posts a call, and doesn't wait. */
 static unsigned int post(struct ring *daemon, uint32_t op, uint64_t length)
 {
-	unsigned int slot = ring_slot_get(daemon);
+	unsigned int slot = ring_slot_get(daemon, UINT64_MAX);
 	struct ring_call *call = ring_slot_call(daemon, slot);
 
 	memset(call, 0, sizeof(*call));
@@ -82,7 +82,8 @@ static int64_t finish(struct ring *daemon, unsigned int slot)
 {
 	int64_t result;
 
-	ring_wait(daemon, slot);
+	while (!ring_wait(daemon, slot, UINT32_MAX))
+		;
 	result = ring_slot_call(daemon, slot)->result;
 	ring_slot_put(daemon, slot);
 	return result;
@@ -113,7 +114,7 @@ static void test_one_call(void **state)
 	struct ring_call *call;
 	unsigned int slot, taken;
 
-	slot = ring_slot_get(pair->daemon);
+	slot = ring_slot_get(pair->daemon, UINT64_MAX);
 	call = ring_slot_call(pair->daemon, slot);
 	*call = (struct ring_call){
 		.op = RING_WRITE,
@@ -225,7 +226,7 @@ static void *slot_waiter_thread(void *arg)
 	struct slot_waiter *waiter = arg;
 
 	waiter->is_there = true;
-	waiter->slot = (int)ring_slot_get(waiter->ring);
+	waiter->slot = (int)ring_slot_get(waiter->ring, UINT64_MAX);
 	return NULL;
 }
 
@@ -258,7 +259,7 @@ static void wake_the_rest(struct ring *ring, struct slot_waiter *waiters,
 	unsigned int slots[RING_SLOTS];
 
 	for (unsigned int i = served; i < count; i++)
-		slots[i] = ring_slot_get(ring);
+		slots[i] = ring_slot_get(ring, UINT64_MAX);
 	for (unsigned int i = served; i < count; i++) {
 		ring_slot_put(ring, slots[i]);
 		wait_served(waiters, count, i + 1);
@@ -277,7 +278,7 @@ static void test_a_slot_for_each_waiter(void **state)
 	bool served;
 
 	for (int i = 0; i < RING_SLOTS; i++)
-		ring_slot_get(pair->daemon);
+		ring_slot_get(pair->daemon, UINT64_MAX);
 	for (int i = 0; i < 4; i++) {
 		waiters[i].ring = pair->daemon;
 		waiters[i].slot = -1;
@@ -486,10 +487,13 @@ static void test_ready(void **state)
 	int dead = eventfd(1, EFD_CLOEXEC);
 
 	ring_set_ready(pair->charger, 0);
-	assert_int_equal(ring_wait_ready(pair->daemon, living), 0);
+	assert_int_equal(ring_wait_ready(pair->daemon, living, -1, 1000000000),
+			 0);
 	ring_set_ready(pair->charger, -EBUSY);
-	assert_int_equal(ring_wait_ready(pair->daemon, living), -EBUSY);
-	assert_int_equal(ring_wait_ready(pair->daemon, dead), -ESRCH);
+	assert_int_equal(ring_wait_ready(pair->daemon, living, -1, 1000000000),
+			 -EBUSY);
+	assert_int_equal(ring_wait_ready(pair->daemon, dead, -1, 1000000000),
+			 -ESRCH);
 	close(living);
 	close(dead);
 }

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A target that is frozen, or whose charger is stopped: what needs its charger
+waits, or fails within the bound; all else goes on."""
+
+import contextlib
+import errno
+import os
+import signal
+import time
+
+import pytest
+
+from lib import act, content
+from lib.cgroup import Hierarchy
+from lib.settings import KIB, MIB
+from lib.wait import eventually
+
+WAYS = ["stopped"] + (["frozen"] if Hierarchy().version == 2 else [])
+BOUND = 2
+OPTION = f"charger_timeout={BOUND}"
+
+
+@pytest.fixture(params=WAYS)
+def standstill(request):
+    """A context in which a mount's chargers do nothing."""
+    @contextlib.contextmanager
+    def stopped(mount):
+        pids = mount.chargers()
+        assert pids
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def frozen(mount):
+        mount.target.write("cgroup.freeze", 1)
+        try:
+            assert eventually(lambda: "frozen 1" in
+                              mount.target.read("cgroup.events"))
+            yield
+        finally:
+            mount.target.write("cgroup.freeze", 0)
+
+    return {"stopped": stopped, "frozen": frozen}[request.param]
+
+
+def try_to_read(path):
+    """What became of it, and how long that took."""
+    begin = time.monotonic()
+    try:
+        with open(path, "rb") as file:
+            outcome = content.md5(file.read())
+    except OSError as error:
+        outcome = error.errno
+    return outcome, time.monotonic() - begin
+
+
+@pytest.mark.parametrize("io", ["auto", "strict"])
+def test_opens_fail_in_time_and_work_again(place, standstill, io):
+    """The errno says what it is, and the log says where."""
+    place.put(place.source, "new", MIB)
+    mount = place.cover(OPTION, f"io={io}")
+    with standstill(mount):
+        outcome, seconds = place.run(try_to_read, mount / "new")
+        assert outcome == errno.ETIMEDOUT
+        assert BOUND * 0.9 <= seconds < BOUND * 3
+    outcome, _ = place.run(try_to_read, mount / "new")
+    assert outcome == content.md5(content.data(MIB))
+    place.judge.owned_by(place.target, place.source / "new", at_least=256)
+    assert mount.target.path in mount.daemon.text()
+
+
+def test_a_short_standstill_is_only_waited_for(place, standstill):
+    place.put(place.source, "new", MIB)
+    mount = place.cover("charger_timeout=20")
+    with standstill(mount):
+        reader = place.start(try_to_read, mount / "new")
+        time.sleep(1)
+    outcome, seconds = reader.result()
+    assert outcome == content.md5(content.data(MIB))
+    assert seconds >= 0.9
+
+
+def test_what_needs_no_charger_goes_on(place, standstill):
+    """Readers in passthrough, opens of what is the target's, names."""
+    place.put(place.source, "open", MIB)
+    place.put(place.source, "new", MIB)
+    mount = place.cover(OPTION)
+    wanted = content.md5(content.data(MIB))
+    assert place.run(try_to_read, mount / "open")[0] == wanted
+    fd = os.open(mount / "open", os.O_RDONLY)
+    with standstill(mount):
+        waiting = place.start(try_to_read, mount / "new")
+        begin = time.monotonic()
+        assert os.pread(fd, 100, 1000) == content.data(MIB)[1000:1100]
+        assert act.run(try_to_read, mount / "open")[0] == wanted
+        assert set(os.listdir(mount.path)) == {"open", "new"}
+        os.mkdir(mount / "dir")
+        os.rename(mount / "dir", mount / "directory")
+        os.rmdir(mount / "directory")
+        assert time.monotonic() - begin < BOUND / 2
+        assert waiting.result()[0] == errno.ETIMEDOUT
+    os.close(fd)
+
+
+def test_more_clients_than_threads_wait(place, standstill):
+    """Names are still looked up, while all who may wait do."""
+    for n in range(24):
+        place.put(place.source, f"f{n}", 8 * KIB)
+    mount = place.cover("charger_timeout=8", "max_threads=12")
+    with standstill(mount):
+        waiting = [place.start(try_to_read, mount / f"f{n}") for n in range(24)]
+        time.sleep(1)
+        begin = time.monotonic()
+        for n in range(24):
+            assert os.stat(mount / f"f{n}").st_size == 8 * KIB
+        os.listdir(mount.path)
+        assert time.monotonic() - begin < 2
+    for n, child in enumerate(waiting):
+        assert child.result()[0] == content.md5(content.data(8 * KIB)), n
+
+
+def test_a_write_that_timed_out_is_not_made_later(place, standstill):
+    path = place.put(place.source, "file", 64 * KIB)
+    mount = place.cover(OPTION)
+    fd = os.open(mount / "file", os.O_WRONLY)
+    with standstill(mount):
+        with pytest.raises(OSError) as error:
+            os.pwrite(fd, b"late", 0)
+        assert error.value.errno == errno.ETIMEDOUT
+    time.sleep(0.2)
+    assert path.read_bytes() == content.data(64 * KIB)
+    assert os.pwrite(fd, b"soon", 0) == 4
+    os.close(fd)
+    assert path.read_bytes()[:4] == b"soon"
+
+
+def test_unmount_does_not_wait_for_it(place, standstill):
+    """SIGTERM ends the mount, though a client waits for the charger."""
+    place.put(place.source, "new", MIB)
+    mount = place.cover("charger_timeout=60")
+    with standstill(mount):
+        waiting = place.start(try_to_read, mount / "new")
+        time.sleep(0.5)
+        mount.daemon.signal(signal.SIGTERM)
+        assert mount.daemon.wait(15) == 0
+        mount.stopped = True
+        outcome, _ = waiting.result()
+        assert isinstance(outcome, int) and outcome
+        assert eventually(lambda: not mount.target.members())
