@@ -39,6 +39,7 @@ packages() {
 	build	libc6-dev	header stdlib.h
 	build	pkg-config	cmd pkg-config
 	build	libcgroup-dev	pc libcgroup
+	build	libseccomp-dev	pc libseccomp
 	build	liburing-dev	pc liburing
 	build	libnuma-dev	pc numa
 	build	uthash-dev	header uthash.h

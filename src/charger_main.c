@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "charger_ops.h"
 #include "ring.h"
+#include "sandbox.h"
 #include "util.h"
 
 #include <errno.h>
@@ -95,7 +96,11 @@ _Noreturn void charger_main(const struct charger_birth *birth)
 	self.context.arena = arena_attach(birth->arena_fd);
 	if (r < 0 || !self.context.arena)
 		_exit(1);
-	r = start_threads(&self);
+	r = sandbox_drop_capabilities();
+	if (r == 0)
+		r = start_threads(&self);
+	if (r == 0)
+		r = sandbox_filter_calls(birth->procs_fd);
 	if (r == 0)
 		r = enter_host(birth->procs_fd);
 	ring_set_ready(self.ring, r);

@@ -115,7 +115,7 @@ void creds_keep_suid(bool keep)
 		fsetid = keep ? RAISED : LOWERED;
 }
 
-void creds_drop_resource(void)
+int creds_limit(unsigned int mask)
 {
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
@@ -123,8 +123,11 @@ void creds_drop_resource(void)
 	struct __user_cap_data_struct caps[2];
 
 	if (syscall(SYS_capget, &head, caps) < 0)
-		return;
-	caps[0].effective &= ~CAP_MASK(CAP_SYS_RESOURCE);
-	caps[0].permitted &= ~CAP_MASK(CAP_SYS_RESOURCE);
-	syscall(SYS_capset, &head, caps);
+		return -errno;
+	caps[0] = (struct __user_cap_data_struct){
+		.effective = caps[0].effective & mask,
+		.permitted = caps[0].permitted & mask,
+	};
+	caps[1] = (struct __user_cap_data_struct){ 0 };
+	return syscall(SYS_capset, &head, caps) < 0 ? -errno : 0;
 }

@@ -37,10 +37,10 @@ void creds_restore(void);
 int creds_set_umask(mode_t mask);
 
 /*
- * Gives up, for good, the right to exceed quotas and reserves, which clients
- * don't have.
+ * Keeps, of the first 32 capabilities, those in the mask that the process
+ * has; before there are threads. 0 or -errno.
  */
-void creds_drop_resource(void);
+int creds_limit(unsigned int mask);
 
 /*
  * Whether what the thread writes keeps suid and sgid bits, and so does what

@@ -8,11 +8,11 @@
  */
 #include "affinity.h"
 #include "connection.h"
-#include "creds.h"
 #include "log.h"
 #include "options.h"
 #include "process.h"
 #include "residency.h"
+#include "sandbox.h"
 #include "util.h"
 
 #include <fcntl.h>
@@ -361,7 +361,9 @@ static int session_start(struct session *session)
 	affinity_init();
 	process_raise_limits();
 	session->unprotected = !process_protect_from_oom();
-	creds_drop_resource();
+	r = sandbox_drop_daemon_capabilities();
+	if (r < 0)
+		return log_error_errno(r, "cannot drop capabilities");
 	r = places_resolve(&session->places, session->options.source,
 			   session->options.mountpoint);
 	if (r == 0 && session->options.io_uring)
