@@ -10,7 +10,7 @@ import pytest
 
 from lib import act, actions, content, settings
 from lib.judge import evict
-from lib.mount import mounts_at
+from lib.mount import mounts_at, unmount_below
 from lib.settings import MIB, scaled
 
 pytestmark = pytest.mark.needs_daemon
@@ -75,7 +75,7 @@ def loop_image(place):
         pytest.skip("no loop device here")
     yield where
     place.mount.stop()
-    act.command(["umount", where])
+    unmount_below(where)
 
 
 def test_a_filesystem_mounted_below_the_source(place, loop_image):
@@ -235,7 +235,7 @@ def test_tmpfs_backing(place, mode):
     place.run(use_it_all)
     place.judge.owned_by(place.target, place.source, at_least=4 * 768)
     place.mount.stop()
-    act.command(["umount", place.source])
+    unmount_below(place.source)
 
 
 def test_a_read_only_source(place):

@@ -53,6 +53,13 @@ def unmount(path, lazily=False):
                        check=False, limit=30)
 
 
+def unmount_below(path):
+    """What a mount covered. Over io_uring the kernel lets go of it a moment
+    after the daemon's end."""
+    assert eventually(lambda: unmount(path).returncode == 0), \
+        unmount(path).stderr
+
+
 def limit_fds(number):
     resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
 
