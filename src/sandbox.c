@@ -35,6 +35,13 @@
 	 CAP_MASK(CAP_SETGID) | CAP_MASK(CAP_MKNOD) | CAP_MASK(CAP_SETFCAP) | \
 	 CAP_MASK(CAP_LINUX_IMMUTABLE) | CAP_MASK(CAP_SYS_PTRACE))
 
+/* The sanitizers' runtimes make calls of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#else
+#define IS_SANITIZED 0
+#endif
+
 #define OPEN_TO_WRITE (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)
 
 static const int allowed[] = {
@@ -106,14 +113,12 @@ static int add_rules(scmp_filter_ctx filter, int procs_fd)
 
 int sandbox_filter_calls(int procs_fd)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	/* Their runtimes make calls of their own. */
-	(void)procs_fd;
-	return 0;
-#else
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	scmp_filter_ctx filter;
 	int r;
 
+	if (IS_SANITIZED)
+		return 0;
+	filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!filter)
 		return -ENOMEM;
 	r = add_rules(filter, procs_fd);
@@ -121,5 +126,4 @@ int sandbox_filter_calls(int procs_fd)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
 	return r;
-#endif
 }
