@@ -8,6 +8,7 @@
 #   V=1                 show the commands
 #   CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR   as everywhere
 #   PYTEST_ARGS, BENCH_ARGS   handed to pytest, to the benchmarks
+#   CMD, FS             what `make guest` runs, and its disk's filesystem
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -36,10 +37,10 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,\
 	$(sort $(wildcard tests/unit/test_*.c)))
 C_FILES := $(wildcard src/*.[ch] tests/*.[ch] tests/unit/*.[ch] \
 	bench/*.[ch] demo/*.[ch])
-PYTHON_FILES := scripts/check-layers $(wildcard tests/*.py tests/*/*.py \
-	bench/*.py scripts/*.py demo/*.py)
-SHELL_FILES := .ci/run scripts/check $(wildcard scripts/*.sh demo/*.sh \
-	bench/*.sh)
+PYTHON_FILES := scripts/check-layers tests/guest/run \
+	$(wildcard tests/*.py tests/*/*.py bench/*.py scripts/*.py demo/*.py)
+SHELL_FILES := .ci/run scripts/check tests/guest/boot tests/guest/init \
+	$(wildcard scripts/*.sh demo/*.sh bench/*.sh tests/guest/*.sh)
 
 # ---- Libraries: a private static libfuse wins over the system's -----------
 
@@ -120,7 +121,7 @@ have-deps:
 		echo "missing: $$missing ('make deps' installs it)" >&2; exit 1; }
 
 deps: ## install what building and testing need
-	@scripts/deps.sh build test
+	@scripts/deps.sh build test guest
 
 # ---- Demonstration and benchmarks -----------------------------------------
 
@@ -134,6 +135,11 @@ bench: ## run the benchmarks
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) bench/bench.py $(BENCH_ARGS)
 
+bench-ahead: ## measure what the default of ahead= rests on
+	@scripts/deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) bench/ahead.py
+
 # ---- Tests ----------------------------------------------------------------
 
 # Sanitizers write their reports to files, as a daemon has no stderr; any
@@ -145,6 +151,10 @@ SANITIZER_ENV := setarch -R env \
 	UBSAN_OPTIONS=log_path=$(REPORTS)/ubsan:print_stacktrace=1 \
 	TSAN_OPTIONS=log_path=$(REPORTS)/tsan$(TSAN_SUPP:%=:suppressions=%)
 RUN_ENV := $(if $(SANITIZE),$(SANITIZER_ENV))
+
+PYTEST_ENV := PYTHONDONTWRITEBYTECODE=1 \
+	MEMCGFS=$(CURDIR)/$(B)/memcgfs MEMCGFS_FLAVOUR=$(FLAVOUR)
+PYTEST = $(PYTHON) -m pytest tests --fail-on-skip $(PYTEST_ARGS)
 
 define no_reports
 	$(if $(SANITIZE),@for report in $(REPORTS)/*; do \
@@ -166,9 +176,7 @@ check-unit: $(UNIT_TESTS) fresh-reports ## C tests of single modules, no root
 	$(no_reports)
 
 check-integration: all fresh-reports ## mounts and page owners; as root
-	$(Q)PYTHONDONTWRITEBYTECODE=1 \
-		MEMCGFS=$(CURDIR)/$(B)/memcgfs MEMCGFS_FLAVOUR=$(FLAVOUR) \
-		$(RUN_ENV) $(PYTHON) -m pytest tests --fail-on-skip $(PYTEST_ARGS)
+	$(Q)$(PYTEST_ENV) $(RUN_ENV) $(PYTEST)
 	$(no_reports)
 
 check-asan: ## both again with AddressSanitizer and UBSan
@@ -179,6 +187,27 @@ check-tsan: ## both again with ThreadSanitizer
 	@scripts/deps.sh build tsan
 	@$(MAKE) --no-print-directory FLAVOUR=tsan check-unit
 	@$(MAKE) --no-print-directory FLAVOUR=tsan check-integration
+
+# Two guests with one CPU each; each one's output in one piece, at its end.
+GUESTS := ext4 xfs
+GUEST_LIMIT := 900
+
+check-v2: all ## the same mounts on cgroup v2, with ext4 and with xfs
+	@scripts/deps.sh build test guest
+	@$(MAKE) --no-print-directory -j2 --output-sync=target \
+		$(GUESTS:%=check-v2-%)
+
+# A guest is some times slower than the machine, and so are its time limits.
+$(GUESTS:%=check-v2-%): check-v2-%: all
+	@echo "== cgroup v2 on $*"
+	$(Q)$(PYTEST_ENV) MEMCGFS_PATIENCE=3 tests/guest/run --fs $* \
+		--timeout $(GUEST_LIMIT) -- $(PYTEST)
+
+# CMD is the shell's, $ and quotes included.
+FS = ext4
+guest: ## run CMD='...' on cgroup v2, with a disk of FS=ext4|xfs|btrfs
+	@tests/guest/run --fs $(FS) --timeout $(GUEST_LIMIT) -- \
+		bash -c '$(subst ','\'',$(value CMD))'
 
 fresh-reports:
 	@rm -rf $(REPORTS)
@@ -225,18 +254,18 @@ uninstall: ## remove what install has put there
 
 # ---- Cleaning -------------------------------------------------------------
 
-# What takes long to get back stays: the private libfuse.
-clean: ## remove what was built, but the private libfuse
-	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 \
+# What was fetched stays: the private libfuse, the guest.
+clean: ## remove what was built, but what was fetched for it
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name guest \
 		! -name 'libfuse*' ! -name '*deps*' -exec rm -rf {} +
 
 distclean: ## remove build/ altogether
 	rm -rf build
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench check check-asan check-integration check-layers check-tsan \
-	check-unit clean demo deps distclean force format fresh-reports \
-	have-deps help install lint uninstall
+.PHONY: all bench bench-ahead check check-asan check-integration check-layers check-tsan \
+	check-unit check-v2 $(GUESTS:%=check-v2-%) clean demo deps distclean \
+	force format fresh-reports guest have-deps help install lint uninstall

@@ -6,7 +6,7 @@
 #   deps.sh [GROUP...]           install what is missing (default: build test)
 #   deps.sh --missing [GROUP...] only name what is missing; exit 1 if anything
 #
-# Groups: build, demo, test, tsan, bench, lint (see the table below).
+# Groups: build, demo, test, guest, tsan, bench, lint (see the table below).
 #
 # memcgfs needs a libfuse that knows FUSE passthrough (3.17). Where Debian's
 # is older, a private static one is built in build/libfuse from the newest
@@ -21,14 +21,15 @@ FUSE_MIN=3.17
 # Requests are received into memory that chargers share: custom I/O.
 FUSE_OPTIONS=(-Denable-custom-io=true -Dutils=false -Dtests=false -Duseroot=false)
 FUSE_SUITE=${FUSE_SUITE:-sid}
-DEBIAN_MIRROR=${DEBIAN_MIRROR:-}
 
 cd "$(dirname "$0")/.."
 TOP=$PWD
 BUILD=$TOP/build
+NAME=deps
 LOG=$BUILD/deps.log
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C
+. scripts/lib.sh
 
 # group, Debian package, and how to see that it is there: a command, a
 # pkg-config name, a header, a Python module.
@@ -62,6 +63,10 @@ packages() {
 	test	fio		cmd fio
 	test	e2fsprogs	cmd mkfs.ext4
 	test	xfsprogs	cmd mkfs.xfs
+	guest	python3		cmd python3
+	guest	e2fsprogs	cmd mkfs.ext4
+	guest	xfsprogs	cmd mkfs.xfs
+	guest	btrfs-progs	cmd mkfs.btrfs
 	bench	python3		cmd python3
 	bench	fio		cmd fio
 	bench	fuse3		cmd fusermount3
@@ -72,29 +77,6 @@ packages() {
 	lint	shellcheck	cmd shellcheck
 	lint	pyflakes3	cmd pyflakes3
 	END
-}
-
-say() {
-	printf 'deps: %s\n' "$*"
-}
-
-die() {
-	printf 'deps: %s\n' "$*" >&2
-	exit 1
-}
-
-# Runs a command with its output in the log; when it fails, the log's end says
-# why and WHAT says what it was for.
-#
-#   logged WHAT COMMAND...
-logged() {
-	local what=$1
-
-	shift
-	if ! "$@" >>"$LOG" 2>&1 </dev/null; then
-		tail -n 15 "$LOG" >&2
-		die "$what failed (all of it: $LOG)"
-	fi
 }
 
 # What is there
@@ -145,6 +127,9 @@ missing() {
 	fi
 	if wants tsan; then
 		tsan_fuse_is_there || echo libfuse-tsan
+	fi
+	if wants guest; then
+		tests/guest/fetch.sh --missing
 	fi
 }
 
@@ -198,44 +183,17 @@ debian_fuse_is_new_enough() {
 		dpkg --compare-versions "$candidate" ge "$FUSE_MIN"
 }
 
-# The Debian archive that this machine is configured to use. Security and
-# third-party archives carry other labels.
-debian_mirror() {
-	# shellcheck disable=SC2016 # apt expands these
-	apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' \
-		'Created-By: Packages' |
-		sed -n 's/^Debian|main|//p' | head -n 1
-}
-
 # Fetches and unpacks the newest fuse3 source package into build/libfuse-src.
-# apt gets its own sources, state and cache, so that the machine's are not
-# touched; its proxies and keys are the machine's.
 fetch_libfuse() {
-	local apt=$TMP/apt keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-	local trust='' patch options
+	local apt=$TMP/apt patch
 
 	[[ ! -d $BUILD/libfuse-src ]] || return 0
-	if [[ -z $DEBIAN_MIRROR ]]; then
-		DEBIAN_MIRROR=$(debian_mirror)
-	fi
-	[[ -n $DEBIAN_MIRROR ]] ||
-		die "apt knows no Debian mirror: set DEBIAN_MIRROR=<its URI>"
 	say "fetching the newest fuse3 source package ($FUSE_SUITE)"
-	[[ ! -e $keyring ]] || trust="[signed-by=$keyring] "
-	mkdir -p "$apt"/state/lists/partial "$apt"/cache/archives/partial \
-		"$apt"/download "$TMP"/src
-	echo "deb-src $trust$DEBIAN_MIRROR $FUSE_SUITE main" >"$apt"/sources.list
-	# No sandbox user: _apt may be unable to reach this directory. A mirror
-	# that lags behind will do: what it has is signed all the same.
-	options=(-o Dir::Etc::sourcelist="$apt"/sources.list
-		-o Dir::Etc::sourceparts=- -o Dir::State="$apt"/state
-		-o Dir::Cache="$apt"/cache -o APT::Sandbox::User=root
-		-o Acquire::Check-Valid-Until=false)
-	logged "apt-get update for $FUSE_SUITE" \
-		apt-get "${options[@]}" --error-on=any update
+	mkdir -p "$apt"/download "$TMP"/src
+	private_apt "$apt" deb-src "$FUSE_SUITE"
 	cd "$apt"/download
 	logged "fetching fuse3" \
-		apt-get "${options[@]}" source --download-only fuse3
+		"${PRIVATE_APT[@]}" source --download-only fuse3
 	cd "$TOP"
 	logged "unpacking fuse3" tar -C "$TMP"/src --strip-components=1 \
 		-xf "$(echo "$apt"/download/fuse3_*.orig.tar.?z)"
@@ -311,7 +269,7 @@ main() {
 	# shellcheck disable=SC2206 # one word per group
 	GROUPS_WANTED=(${GROUPS_WANTED[*]})
 	for group in "${GROUPS_WANTED[@]}"; do
-		[[ " build demo test tsan bench lint " == *" $group "* ]] ||
+		[[ " build demo test guest tsan bench lint " == *" $group "* ]] ||
 			die "unknown group \"$group\""
 	done
 
@@ -335,6 +293,9 @@ main() {
 	mapfile -t packages < <(missing_packages "${GROUPS_WANTED[@]}")
 	apt_install "${packages[@]}"
 	provide_libfuse
+	if wants guest; then
+		tests/guest/fetch.sh 9>&-
+	fi
 
 	mapfile -t needed < <(missing)
 	[[ ${#needed[@]} -eq 0 ]] || die "still missing: ${needed[*]}"

@@ -22,7 +22,8 @@
  */
 struct cgroup_version {
 	int number;
-	const char *proc_controller; /* in its line of /proc/PID/cgroup */
+	const char *proc_id; /* of its line in /proc/PID/cgroup; NULL: any */
+	const char *proc_controller; /* in that line */
 	const char *limit_file;
 	const char *high_file; /* where reclaim begins; NULL: only there */
 	const char *usage_file;
@@ -37,6 +38,7 @@ struct cgroup_version {
 static const struct cgroup_version versions[] = {
 	{
 		.number = 2,
+		.proc_id = "0",
 		.proc_controller = "",
 		.limit_file = "memory.max",
 		.high_file = "memory.high",
@@ -200,6 +202,19 @@ static bool list_has(const char *list, size_t len, const char *word)
 	return false;
 }
 
+/* Whether "ID:CONTROLLERS:" is the hierarchy's; @len is without the last :. */
+static bool is_line_of(const struct cgroup_tree *tree, const char *line,
+		       size_t len)
+{
+	const char *id = tree->version->proc_id;
+	size_t id_len = strcspn(line, ":");
+
+	if (id && (strlen(id) != id_len || strncmp(line, id, id_len) != 0))
+		return false;
+	return list_has(line + id_len + 1, len - id_len - 1,
+			tree->version->proc_controller);
+}
+
 /*
  * Lines are "ID:CONTROLLERS:PATH"; only the first two colons mean anything.
  * v2 has no controllers in its line.
@@ -214,8 +229,7 @@ int cgroup_tree_parse_proc(const struct cgroup_tree *tree, const char *text,
 		list = memchr(text, ':', (size_t)(end - text));
 		start = list ? memchr(list + 1, ':', (size_t)(end - list - 1)) :
 			       NULL;
-		if (!start || !list_has(list + 1, (size_t)(start - list - 1),
-					tree->version->proc_controller))
+		if (!start || !is_line_of(tree, text, (size_t)(start - text)))
 			continue;
 		start++;
 		if (end - start >= CGROUP_PATH_MAX)

@@ -181,7 +181,7 @@ static void forget_pages(struct charge *charge, struct inode *inode)
 }
 
 static int truncate_fd(struct charge *charge, int fd, uint64_t size,
-		       bool kill_priv)
+		       uint32_t flags)
 {
 	struct ring_call call;
 	int64_t r;
@@ -190,7 +190,7 @@ static int truncate_fd(struct charge *charge, int fd, uint64_t size,
 		.op = RING_TRUNCATE,
 		.fd = fd,
 		.offset = size,
-		.flags = kill_priv ? RING_KILL_PRIV : 0,
+		.flags = flags,
 	};
 	r = charge_call(charge, &call);
 	return (int)r;
@@ -200,12 +200,14 @@ int charge_truncate(struct charge *charge, struct inode *inode,
 		    const struct charge_file *file, uint64_t size,
 		    bool kill_priv)
 {
+	uint32_t flags = (kill_priv ? RING_KILL_PRIV : 0) |
+			 (file ? 0 : RING_BY_NAME);
 	struct backing *backing;
 	int r;
 
 	if (file && backing_write_fd(file->backing) >= 0) {
 		r = truncate_fd(charge, backing_write_fd(file->backing), size,
-				kill_priv);
+				flags);
 		forget_pages(charge, inode);
 		if (r == 0 && size)
 			charge_refill(charge, file->backing, file->readable);
@@ -214,7 +216,7 @@ int charge_truncate(struct charge *charge, struct inode *inode,
 	r = backing_open(charge->table, inode, true, false, &backing);
 	if (r < 0)
 		return r;
-	r = truncate_fd(charge, backing_write_fd(backing), size, kill_priv);
+	r = truncate_fd(charge, backing_write_fd(backing), size, flags);
 	forget_pages(charge, inode);
 	if (r == 0 && size)
 		charge_refill(charge, backing, false);

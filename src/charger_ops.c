@@ -116,8 +116,15 @@ static int64_t do_write(struct charger_context *context, struct ring_call *call)
 static int64_t do_truncate(struct charger_context *context,
 			   struct ring_call *call)
 {
+	char path[PROC_FD_MAX];
+	int r;
+
 	creds_keep_suid(!(call->flags & RING_KILL_PRIV));
-	return ftruncate(call->fd, (off_t)call->offset) < 0 ? -errno : 0;
+	if (call->flags & RING_BY_NAME)
+		r = truncate(proc_fd_path(path, call->fd), (off_t)call->offset);
+	else
+		r = ftruncate(call->fd, (off_t)call->offset);
+	return r < 0 ? -errno : 0;
 }
 
 static int64_t do_fallocate(struct charger_context *context,

@@ -38,6 +38,11 @@ enum ring_op {
 
 /* In flags, beside the op's own: the caller lacks CAP_FSETID. */
 #define RING_KILL_PRIV (1u << 31)
+/*
+ * RING_TRUNCATE as truncate(2) does it, not ftruncate(2), which moves a
+ * file's times on xfs though its size stays as it is (seen on 7.2).
+ */
+#define RING_BY_NAME (1u << 30)
 
 /*
  * fds that a call opens for itself. The fd table is shared and outlives the

@@ -32,8 +32,8 @@ def read_at_random(directory, seed, duration):
 def map_at_random(directory, seed, duration):
     """The same with mmap, at random places."""
     choose = random.Random(seed)
-    end, done = time.monotonic() + duration, 0
     wanted = [content.data(SIZE, n) for n in range(FILES)]
+    end, done = time.monotonic() + duration, 0
     while time.monotonic() < end:
         n = choose.randrange(FILES)
         fd = os.open(directory / f"f{n}", os.O_RDONLY)

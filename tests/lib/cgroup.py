@@ -9,11 +9,14 @@ from pathlib import Path
 from . import settings
 from .wait import eventually
 
-# What differs between the versions: the name of the limit, and the key of
-# memory.stat for page cache with the descendants' counted in.
+# What differs between the versions: the name of the limit, the key of
+# memory.stat for page cache with the descendants' counted in, and what gives
+# children the controller (on v1 they have it).
 VERSIONS = {
-    1: {"limit": "memory.limit_in_bytes", "file": "total_cache"},
-    2: {"limit": "memory.max", "file": "file"},
+    1: {"limit": "memory.limit_in_bytes", "file": "total_cache",
+        "delegation": None},
+    2: {"limit": "memory.max", "file": "file",
+        "delegation": "cgroup.subtree_control"},
 }
 
 
@@ -70,9 +73,9 @@ class Cgroup:
         (self.dir / name).write_text(str(value))
 
     def delegate_memory(self):
-        """Let children have memory limits of their own (a no-op on v1)."""
-        if self.hierarchy.version == 2:
-            self.write("cgroup.subtree_control", "+memory")
+        """Let children have memory limits of their own."""
+        if self.hierarchy.names["delegation"]:
+            self.write(self.hierarchy.names["delegation"], "+memory")
 
     def set_limit(self, size):
         self.write(self.hierarchy.names["limit"], size)
