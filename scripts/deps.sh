@@ -63,6 +63,7 @@ packages() {
 	test	fio		cmd fio
 	test	e2fsprogs	cmd mkfs.ext4
 	test	xfsprogs	cmd mkfs.xfs
+	test	btrfs-progs	cmd mkfs.btrfs
 	guest	python3		cmd python3
 	guest	e2fsprogs	cmd mkfs.ext4
 	guest	xfsprogs	cmd mkfs.xfs

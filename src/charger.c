@@ -36,12 +36,14 @@ struct charger {
 	atomic_uint restarts;
 	atomic_bool hurry;
 	atomic_bool silent; /* a call timed out, and none was made since */
-	/*
-	 * Between the charger's death and its successor's birth, where that
-	 * fails. Set under the lock, so that ring_fail() never meets a
-	 * living charger; read without it, against ring_post().
-	 */
+	/* From a restart that fails to one that succeeds: for openers. */
 	atomic_bool down;
+	/*
+	 * The same, but not while the next restart is tried. Set under the
+	 * lock, so that ring_fail() never meets a living charger; read
+	 * without it, against ring_post().
+	 */
+	atomic_bool vacant;
 	pthread_mutex_t lock;
 };
 
@@ -77,17 +79,17 @@ static int charger_spawn(struct charger *charger, uint64_t timeout_ns)
 static void charger_fail_calls(struct charger *charger)
 {
 	pthread_mutex_lock(&charger->lock);
-	if (atomic_load(&charger->down))
+	if (atomic_load(&charger->vacant))
 		ring_fail(charger->ring, -EHOSTDOWN);
 	pthread_mutex_unlock(&charger->lock);
 }
 
-static void charger_set_down(struct charger *charger, bool down)
+static void charger_set_vacant(struct charger *charger, bool vacant)
 {
 	pthread_mutex_lock(&charger->lock);
-	atomic_store(&charger->down, down);
+	atomic_store(&charger->vacant, vacant);
 	pthread_mutex_unlock(&charger->lock);
-	if (down)
+	if (vacant)
 		charger_fail_calls(charger);
 }
 
@@ -100,25 +102,25 @@ static void lost_spawner(void)
 
 static void charger_restart(struct charger *charger)
 {
-	bool was_down = atomic_load(&charger->down);
 	int r;
 
 	charger->pidfd = close_fd(charger->pidfd);
 	/* Before there is one: calls are failed only while there is none. */
-	charger_set_down(charger, false);
+	charger_set_vacant(charger, false);
 	/* A frozen host lets it be ready later. */
 	r = charger_spawn(charger, UINT64_MAX);
 	if (r == -ECANCELED)
 		return;
 	if (r < 0) {
-		if (!was_down)
+		if (!atomic_exchange(&charger->down, true))
 			log_error_errno(r, "cannot restart the charger in %s",
 					charger->name);
-		charger_set_down(charger, true);
+		charger_set_vacant(charger, true);
 		if (r == -ECHILD)
 			lost_spawner();
 		return;
 	}
+	atomic_store(&charger->down, false);
 	atomic_fetch_add_explicit(&charger->restarts, 1, memory_order_relaxed);
 	log_debug("charger in %s restarted", charger->name);
 }
@@ -308,8 +310,8 @@ int64_t charger_call(struct charger *charger, struct ring_call *call)
 	*posted = *call;
 	posted->cpu = affinity_cpu();
 	ring_post(charger->ring, slot);
-	/* Against charger_set_down(): one of the two sees the other. */
-	if (atomic_load(&charger->down))
+	/* Against charger_set_vacant(): one of the two sees the other. */
+	if (atomic_load(&charger->vacant))
 		charger_fail_calls(charger);
 	if (!charger_wait(charger, slot, until_ns)) {
 		ring_slot_put(charger->ring, slot);

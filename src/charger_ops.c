@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -19,6 +20,24 @@
 /* Up to here each page is looked at, then one of each few. */
 #define AHEAD_RAMP_BYTES (1024 * 1024)
 #define AHEAD_STEP_BYTES (16 * 1024)
+
+#define NO_MEMORY_TRIES 100
+
+/*
+ * A charger that no OOM killer may choose is refused memory while one whom it
+ * has chosen has yet to give his back (Linux 7.2): that is worth a wait. False:
+ * it has been waited long enough.
+ */
+static bool wait_for_memory(int *tries)
+{
+	static const struct timespec wait = { .tv_nsec = 10000000 };
+
+	if (!*tries)
+		return false;
+	(*tries)--;
+	ppoll(NULL, 0, &wait, NULL);
+	return true;
+}
 
 static int64_t do_read(struct charger_context *context, struct ring_call *call)
 {
@@ -102,15 +121,27 @@ static int64_t do_append(struct ring_call *call, const char *data)
 static int64_t do_write(struct charger_context *context, struct ring_call *call)
 {
 	char *data = context->arena + call->buffer;
-	struct iovec iov = { .iov_base = data, .iov_len = call->length };
+	int tries = NO_MEMORY_TRIES;
+	uint64_t done = 0;
+	struct iovec iov;
+	int64_t r = 0;
 	ssize_t n;
 
 	creds_keep_suid(!(call->flags & RING_KILL_PRIV));
 	if (call->flags & RWF_APPEND)
 		return do_append(call, data);
-	n = pwritev2(call->fd, &iov, 1, (off_t)call->offset,
-		     (int)(call->flags & ~RING_KILL_PRIV));
-	return n < 0 ? -errno : n;
+	while (done < call->length) {
+		iov.iov_base = data + done;
+		iov.iov_len = call->length - done;
+		n = pwritev2(call->fd, &iov, 1, (off_t)(call->offset + done),
+			     (int)(call->flags & ~RING_KILL_PRIV));
+		r = n < 0 ? -errno : 0;
+		if (n > 0)
+			done += (uint64_t)n;
+		else if (r != -ENOMEM || !wait_for_memory(&tries))
+			break;
+	}
+	return done ? (int64_t)done : r;
 }
 
 static int64_t do_truncate(struct charger_context *context,
@@ -352,7 +383,13 @@ static const charger_op charger_ops[] = {
 
 void charger_perform(struct charger_context *context, struct ring_call *call)
 {
-	call->result = call->op < ARRAY_SIZE(charger_ops) ?
-			       charger_ops[call->op](context, call) :
-			       -EOPNOTSUPP;
+	int tries = NO_MEMORY_TRIES;
+
+	if (call->op >= ARRAY_SIZE(charger_ops)) {
+		call->result = -EOPNOTSUPP;
+		return;
+	}
+	do {
+		call->result = charger_ops[call->op](context, call);
+	} while (call->result == -ENOMEM && wait_for_memory(&tries));
 }

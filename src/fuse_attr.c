@@ -125,6 +125,24 @@ static int set_owner(fuse_req_t req, int fd, const struct stat *attr,
 	return r;
 }
 
+/*
+ * Nothing is set: by chown(2) to nobody and no group, which moves the ctime,
+ * and clears suid and sgid if the owner makes it; or ahead of a fallocate(2),
+ * which may be anybody's, and clears them itself.
+ */
+static int keep_owner(fuse_req_t req, int fd)
+{
+	uid_t caller = fuse_req_ctx(req)->uid;
+	struct stat st;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (caller && caller != st.st_uid && !S_ISDIR(st.st_mode) &&
+	    st.st_mode & (S_ISUID | S_ISGID))
+		return 0;
+	return set_owner(req, fd, &st, 0);
+}
+
 static struct timespec time_to_set(int to_set, int set, int now,
 				   struct timespec value)
 {
@@ -163,6 +181,8 @@ static int set_attr(struct fuse_front *front, struct job *job, int fd)
 	int to_set = job->setattr.to_set;
 	int r = 0;
 
+	if (!to_set)
+		r = keep_owner(job->req, fd);
 	if (to_set & FUSE_SET_ATTR_MODE)
 		r = set_mode(fd, attr->st_mode);
 	if (r == 0 && to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))

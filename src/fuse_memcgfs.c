@@ -262,6 +262,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
 		fuse_set_feature_flag(conn, features[i]);
 	fuse_unset_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
+	/* It truncates a running program, and says ETXTBSY after (6.18). */
+	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
 	why_strict = why_no_passthrough(conn);
 	/* One filesystem may lie between: overlayfs on top still works. */
 	conn->max_backing_stack_depth = 1;

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,14 @@ BOUND = 2
 OPTION = f"charger_timeout={BOUND}"
 
 
+def tasks_of(pid):
+    return Path(f"/proc/{pid}/task").iterdir()
+
+
+def is_stopped(task):
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 @pytest.fixture(params=WAYS)
 def standstill(request):
     """A context in which a mount's chargers do nothing."""
@@ -30,6 +39,8 @@ def standstill(request):
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
+            for pid in pids:
+                assert eventually(lambda: all(map(is_stopped, tasks_of(pid))))
             yield
         finally:
             for pid in pids:

@@ -9,7 +9,7 @@ import stat
 import struct
 import time
 
-from lib import kernel
+from lib import act, kernel
 from lib.act import MATE, MEMBER, OWNER, ROOT, STRANGER, TEAM
 from lib.twin import story, xattrs
 
@@ -57,6 +57,74 @@ def test_chown(a):
         a.by(user, change)
         os.unlink("file")
         os.unlink("link")
+
+
+@story(ROOT)
+def test_chown_of_what_cannot_run(a):
+    """Which bits and times a change of owner leaves, for files without
+    execution and for directories; also one that changes nothing (a stranger's
+    is taken for a fallocate(2) by a server, see README)."""
+    def change(b):
+        for path in ("file", "dir", "fifo"):
+            for uid, gid in ((-1, OWNER.gid), (-1, TEAM),
+                             (OWNER.uid, TEAM), (OWNER.uid, OWNER.gid)):
+                b.do(os.chown, path, uid, gid)
+                b.stat(path)
+
+    def change_nothing(b):
+        for path in ("file", "dir", "fifo"):
+            moved(b, lambda: b.do(os.chown, path, -1, -1), path)
+            b.stat(path)
+
+    for mode in (0o6644, 0o6711, 0o2070, 0o7777):
+        for user in (OWNER, MEMBER, STRANGER, ROOT):
+            a.write("file")
+            os.mkdir("dir")
+            os.mkfifo("fifo")
+            for path in ("file", "dir", "fifo"):
+                os.chown(path, OWNER.uid, OWNER.gid)
+                os.chmod(path, mode)
+            if user is not STRANGER:
+                a.by(user, change_nothing)
+            a.by(user, change)
+            a.run("find", ".", "-mindepth", "1", "-delete")
+
+
+@story(ROOT)
+def test_permission_to_truncate(a):
+    """By name one must be allowed to write; by descriptor, have been."""
+    def cut(b):
+        for name in ("closed", "readable", "writable", "hidden/file"):
+            b.do(os.truncate, name, 4)
+            b.do(os.truncate, name, 7)
+            b.open(name, os.O_RDONLY | os.O_TRUNC)
+            b.open(name, os.O_WRONLY | os.O_TRUNC)
+        fd = b.open("readable")
+        b.do(os.ftruncate, fd, 0)
+        path = b.open("writable", os.O_PATH)
+        b.do(os.ftruncate, path, 0)
+        mine = b.open("mine", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o400)
+        b.do(os.ftruncate, mine, 100)
+        b.do(os.truncate, "mine", 5)
+        b.do(os.fchmod, mine, 0)
+        b.do(os.ftruncate, mine, 3)
+        b.stat("mine")
+
+    for user in (OWNER, MEMBER, STRANGER, ROOT):
+        os.mkdir("work")
+        os.chmod("work", 0o777)
+        os.mkdir("work/hidden", 0o700)
+        for name, mode in (("closed", 0o000), ("readable", 0o444),
+                           ("writable", 0o666), ("hidden/file", 0o666)):
+            a.write(f"work/{name}", b"content")
+            os.chmod(f"work/{name}", mode)
+        os.chdir("work")
+        a.by(user, cut)
+        for name in ("closed", "readable", "writable"):
+            a.stat(name)
+        a.run("find", ".", "-mindepth", "1", "-delete")
+        os.chdir("..")
+        os.rmdir("work")
 
 
 # What clears suid, sgid and file capabilities.
@@ -458,6 +526,41 @@ def test_user_xattrs_of_others(a):
     a.by(STRANGER, meddle)
 
 
+@story()
+def test_names_of_other_namespaces(a):
+    """Each namespace has its rules; none of them is the server's to make."""
+    a.write("file")
+    os.mkdir("dir")
+    os.symlink("file", "link")
+    os.mkfifo("fifo")
+    names = ("system.", "system.none", "system.posix_acl_access",
+             "system.posix_acl_default", "system.nfs4_acl", "trusted.",
+             "trusted.mine", "security.", "security.mine", "security.selinux",
+             "security.capability", "security.evm", "user", "userx.mine",
+             "User.mine", "btrfs.mine", "os2.mine", "user.memcgfs.other",
+             "trusted.overlay.opaque")
+    for path in ("file", "dir", "link", "fifo"):
+        for name in names:
+            a.do(os.getxattr, path, name, follow_symlinks=False)
+            a.do(os.setxattr, path, name, b"value", follow_symlinks=False)
+            a.do(os.getxattr, path, name, follow_symlinks=False)
+            a.do(os.removexattr, path, name, follow_symlinks=False)
+        a.note("left", sorted(os.listxattr(path, follow_symlinks=False)))
+
+
+@story()
+def test_when_extended_attributes_are_full(a):
+    """As much as natively fits, and then what natively is said."""
+    a.write("file")
+    for n in range(12):
+        a.do(os.setxattr, "file", f"user.number-{n:02}", bytes(700))
+    a.note("names", sorted(os.listxattr("file")))
+    for n in range(0, 12, 2):
+        a.do(os.removexattr, "file", f"user.number-{n:02}")
+    a.do(os.setxattr, "file", "user.fits-again", bytes(700))
+    a.note("all", xattrs("file"))
+
+
 # Times
 
 
@@ -584,6 +687,120 @@ def test_a_write_to_a_mapping_moves_the_times(a):
         moved(a, lambda: os.fsync(fd), "file")
     moved(a, lambda: os.close(fd), "file")
     a.note("fresh", time.time() - os.stat("file").st_mtime < 5)
+
+
+@story(ROOT)
+def test_permission_to_set_times(a):
+    """By link, by descriptor, and on what is not a file."""
+    def touch(b):
+        for path in ("file", "dir", "link", "fifo"):
+            b.do(os.utime, path, ns=(5, 6), follow_symlinks=False)
+            b.do(os.utime, path, follow_symlinks=False)
+        for flags in (os.O_RDONLY, os.O_WRONLY):
+            fd = b.open("file", flags)
+            b.do(os.utime, fd)
+            b.do(os.utime, fd, ns=(7, 8))
+        b.do(os.utime, "dangling", ns=(5, 6), follow_symlinks=False)
+        b.do(os.utime, "dangling", ns=(5, 6))
+
+    for user in EVERYONE:
+        a.write("file")
+        os.mkdir("dir")
+        os.mkfifo("fifo")
+        os.symlink("file", "link")
+        os.symlink("nowhere", "dangling")
+        for path in ("file", "dir", "link", "fifo"):
+            os.chown(path, OWNER.uid, OWNER.gid, follow_symlinks=False)
+        for path in ("file", "dir", "fifo"):
+            os.chmod(path, 0o666)
+        a.by(user, touch)
+        a.run("find", ".", "-mindepth", "1", "-delete")
+
+
+@story()
+def test_what_mappings_do_to_the_times(a):
+    """Reading moves nothing, nor does a private mapping; a store that is
+    never synced is seen at the latest when the file is closed."""
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    os.write(fd, bytes(3 * 4096))
+    os.fsync(fd)
+    with mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ) as m:
+        moved(a, lambda: m[5000], "file")
+    with mmap.mmap(fd, 0, mmap.MAP_PRIVATE) as m:
+        moved(a, lambda: m.__setitem__(5000, 7), "file")
+    with mmap.mmap(fd, 0) as m:
+        moved(a, lambda: (m.__setitem__(5000, 7), m.flush()), "file", fd)
+        moved(a, lambda: (m.__setitem__(5001, 8), m.flush()), "file", fd)
+        os.pwrite(fd, b"x", 0)
+        moved(a, lambda: (m.__setitem__(1, 8), m.flush()), "file", fd)
+
+    def store_and_close():
+        mine = os.open("file", os.O_RDWR)
+        with mmap.mmap(mine, 0) as m:
+            m[9000] = 9
+        os.fsync(mine)
+        os.close(mine)
+
+    moved(a, store_and_close, "file", fd)
+    moved(a, lambda: act.run(store_and_close), "file", fd)
+
+
+def shown(path, *fds):
+    """Size and times of a file, as each way to ask for them tells them."""
+    sts = [os.stat(path), *map(os.fstat, fds)]
+    with os.scandir(os.path.dirname(path) or ".") as entries:
+        sts += [e.stat() for e in entries if e.name == os.path.basename(path)]
+    return {(st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_mode,
+             st.st_nlink, st.st_uid) for st in sts}
+
+
+@story()
+def test_attributes_after_writes_by_another(a):
+    """Whatever changes the file, by whichever descriptor or process: each
+    other one is shown the same thing, at once, and not what was before."""
+    reader = a.open("file", os.O_RDONLY | os.O_CREAT)
+    writer, both = a.open("file", os.O_WRONLY), a.open("file", os.O_RDWR)
+    appender = a.open("file", os.O_WRONLY | os.O_APPEND)
+    fds = (reader, writer, both, appender)
+
+    def by_another_process(function, *args):
+        return lambda: act.run(function, *args)
+
+    changes = [lambda: os.write(writer, b"x" * 5000),
+               lambda: os.pwrite(both, b"y" * 100, 7000),
+               lambda: os.write(appender, b"z" * 300),
+               by_another_process(os.pwrite, writer, b"w", 9000),
+               by_another_process(os.truncate, "file", 20_000),
+               lambda: os.ftruncate(both, 12_000),
+               lambda: kernel.fallocate(writer, 0, 0, 30_000),
+               lambda: kernel.fallocate(writer, 3, 0, 5_000),
+               lambda: os.copy_file_range(both, writer, 100, 0, 40_000),
+               lambda: os.pwritev(both, [b"v"], 41_000, kernel.RWF_DSYNC),
+               lambda: os.fchmod(reader, 0o600),
+               lambda: os.chmod("file", 0o640),
+               lambda: os.link("file", "other"),
+               lambda: os.unlink("other"),
+               lambda: os.utime(both, ns=(3, 4)),
+               lambda: os.utime("file"),
+               lambda: os.setxattr("file", "user.x", b"1"),
+               lambda: os.close(a.open("file", os.O_WRONLY | os.O_TRUNC))]
+    for number, change in enumerate(changes):
+        before = shown("file", *fds)
+        time.sleep(0.012)
+        change()
+        after = shown("file", *fds)
+        a.note(f"after {number}", (len(before), len(after), before != after,
+                                   sorted(one[0] for one in after)))
+        a.note("seen by another", act.run(shown, "file") == after)
+    os.ftruncate(both, 8192)
+    with mmap.mmap(both, 8192) as m:
+        for at in (10, 5000):
+            before = shown("file", *fds)
+            time.sleep(0.012)
+            m[at] = 1
+            m.flush()
+            after = shown("file", *fds)
+            a.note("after a store", (len(after), before != after))
 
 
 @story()

@@ -18,6 +18,7 @@ from lib import act, kernel
 from lib.act import OWNER, ROOT
 from lib.settings import scaled
 from lib.twin import flock_by_child, lock_by_child, read_all, story
+from lib.wait import eventually
 
 PAGE = 4096
 
@@ -48,6 +49,8 @@ def test_read_and_write(a):
     a.do(os.pwrite, fd, b"x", 1 << 62)
     a.do(os.ftruncate, fd, 1 << 50)
     a.do(os.ftruncate, fd, -1)
+    a.fstat(fd)
+    a.do(os.ftruncate, fd, 50_015)  # xfs has let it become so large
     a.fstat(fd)
 
 
@@ -157,10 +160,82 @@ def test_fallocate(a):
     a.fstat(fd)
     reader = a.open("file")
     a.do(kernel.fallocate, reader, 0, 0, 10)
+    a.do(os.ftruncate, fd, 50 * PAGE)  # xfs has let it become so large
+    a.fstat(fd)
     os.mkfifo("fifo")
     fifo = os.open("fifo", os.O_RDWR)
     a.do(kernel.fallocate, fifo, 0, 0, 10)
     a.do(kernel.fallocate, a.open(".", os.O_DIRECTORY), 0, 0, 10)
+
+
+@story()
+def test_fallocate_around_the_end(a):
+    """What each mode does to size, blocks and data, before, across and
+    beyond the end, and through which descriptors."""
+    modes = (0, kernel.FALLOC_KEEP_SIZE, kernel.FALLOC_ZERO,
+             kernel.FALLOC_ZERO | kernel.FALLOC_KEEP_SIZE,
+             kernel.FALLOC_PUNCH_HOLE | kernel.FALLOC_KEEP_SIZE)
+    for mode in modes:
+        for at, length in ((PAGE - 10, 20), (2 * PAGE + 100, 5 * PAGE),
+                           (6 * PAGE, 3 * PAGE), (0, 9 * PAGE)):
+            fd = a.open("file", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            os.write(fd, patterned(3 * PAGE))
+            a.do(kernel.fallocate, fd, mode, at, length)
+            a.fstat(fd)
+            a.do(os.pwrite, fd, b"appended", os.fstat(fd).st_size)
+            a.do(os.ftruncate, fd, 8 * PAGE)
+            a.fstat(fd)
+            os.close(fd)
+            a.read("file")
+    for flags in (os.O_WRONLY, os.O_WRONLY | os.O_APPEND, os.O_RDONLY,
+                  os.O_RDWR | os.O_DIRECT, os.O_PATH):
+        fd = a.open("file", flags)
+        for mode in modes:
+            a.do(kernel.fallocate, fd, mode, 0, PAGE)
+        os.close(fd)
+    a.read("file")
+
+
+@story()
+def test_holes_come_and_go(a):
+    """SEEK_HOLE and SEEK_DATA after writes not yet on disk, preallocation,
+    punching, zeroing and truncation. Of preallocated blocks, those count as
+    data that are in memory, so all are brought there."""
+    def look(label):
+        found, at, size = [], 0, os.fstat(fd).st_size
+        os.pread(fd, size, 0)
+        while at < size:
+            try:
+                at = os.lseek(fd, at, os.SEEK_DATA)
+            except OSError as error:
+                found.append(errno.errorcode[error.errno])
+                break
+            end = os.lseek(fd, at, os.SEEK_HOLE)
+            found.append((at, end))
+            at = end
+        a.note(label, found)
+
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    os.ftruncate(fd, 64 * PAGE)
+    look("all hole")
+    os.pwrite(fd, patterned(2 * PAGE), 10 * PAGE)
+    look("written")
+    os.fsync(fd)
+    look("synced")
+    kernel.fallocate(fd, kernel.FALLOC_KEEP_SIZE, 20 * PAGE, 8 * PAGE)
+    os.fsync(fd)
+    look("preallocated")
+    os.pwrite(fd, patterned(100), 22 * PAGE)
+    os.fsync(fd)
+    look("written there")
+    kernel.fallocate(fd, kernel.FALLOC_PUNCH_HOLE | kernel.FALLOC_KEEP_SIZE,
+                     11 * PAGE, PAGE)
+    look("punched")
+    os.ftruncate(fd, 11 * PAGE - 100)
+    os.ftruncate(fd, 30 * PAGE)
+    os.fsync(fd)
+    look("cut and grown")
+    a.read("file")
 
 
 @story(OWNER)
@@ -207,9 +282,76 @@ def test_copy_file_range(a):
     out, into = os.pipe()
     a.do(os.copy_file_range, out, sink, 10)
     a.do(os.copy_file_range, source, sink, 10, 0, 1 << 62)
+    a.do(os.ftruncate, sink, 120_000)  # xfs has let it become so large
     a.read("sink")
     shutil.copyfile("source", "copied")
     a.read("copied")
+
+
+def copy_range(source, at, sink, to, length, flags=0):
+    """copy_file_range(2) itself; None for the descriptor's own offset."""
+    offsets = [None if n is None else ctypes.byref(ctypes.c_int64(n))
+               for n in (at, to)]
+    n = kernel.libc.copy_file_range(source, offsets[0], sink, offsets[1],
+                                    ctypes.c_size_t(length), flags)
+    if n < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return n
+
+
+@story()
+def test_copy_file_range_at_its_edges(a):
+    a.write("source", patterned(3 * PAGE + 100))
+    source, again = a.open("source", os.O_RDWR), a.open("source", os.O_RDWR)
+    sink = a.open("sink", os.O_RDWR | os.O_CREAT)
+    huge = (1 << 63) - 1
+    for at, to, length, flags in (
+            (0, 0, PAGE, 1), (0, 0, PAGE, 1 << 31), (-1, 0, 10, 0),
+            (0, -1, 10, 0), (0, 0, huge, 0), (0, 10 * PAGE, 1 << 62, 0),
+            (huge, 0, 10, 0), (0, huge, 10, 0), (huge - 5, 0, huge, 0),
+            (3 * PAGE + 99, 50, 10, 0), (3 * PAGE + 100, 50, 10, 0),
+            (1, 1, 0, 0), (PAGE, 100 * PAGE, PAGE, 0)):
+        a.note(f"from {at} to {to}, {length}, {flags}", None)
+        a.quiet(copy_range, source, at, sink, to, length, flags)
+        a.note("size", os.fstat(sink).st_size)
+    a.read("sink")
+    for at, to, length in ((0, 10, 100), (100, 0, 150), (0, 0, 10),
+                           (0, 2 * PAGE, PAGE), (0, 3 * PAGE + 100, 50)):
+        a.do(copy_range, source, at, again, to, length)
+        a.do(copy_range, source, at, source, to, length)
+    a.read("source")
+    a.do(copy_range, source, None, sink, None, 100)
+    a.do(os.lseek, source, 0, os.SEEK_CUR)
+    a.do(os.lseek, sink, 0, os.SEEK_CUR)
+    os.ftruncate(sink, 0)
+    os.ftruncate(source, 1 << 20)
+    a.do(copy_range, source, (1 << 20) - 100, sink, 0, 200)
+    a.do(copy_range, a.open("source", os.O_PATH), 0, sink, 0, 10)
+    null = a.open("/dev/null", os.O_RDWR)
+    a.do(copy_range, null, 0, sink, 0, 10)
+    a.do(copy_range, source, 0, null, 0, 10)
+    a.do(copy_range, -1, 0, sink, 0, 10)
+    a.read("sink")
+
+
+@story()
+def test_copies_see_what_was_just_written(a):
+    """Stores by a mapping and writes that are not on disk, on both sides."""
+    source = a.open("source", os.O_RDWR | os.O_CREAT)
+    sink = a.open("sink", os.O_RDWR | os.O_CREAT)
+    os.ftruncate(source, 4 * PAGE)
+    os.ftruncate(sink, 4 * PAGE)
+    with mmap.mmap(source, 0) as one, mmap.mmap(sink, 0) as two:
+        one[PAGE:PAGE + 6] = b"stored"
+        two[2 * PAGE:2 * PAGE + 4] = b"kept"
+        os.pwrite(source, b"written", 10)
+        a.do(os.copy_file_range, source, sink, 2 * PAGE, 0, 0)
+        a.note("mapped", (two[10:17], two[PAGE:PAGE + 6],
+                          two[2 * PAGE:2 * PAGE + 4]))
+        one[0:5] = b"later"
+        a.note("apart", two[0:5])
+    a.read("sink")
 
 
 @story()
@@ -376,6 +518,21 @@ def test_file_size_limit(a):
     a.note("killed by", with_signal())
 
 
+def run_sleeper():
+    shutil.copy("/bin/sleep", "sleeper")
+    running = subprocess.Popen(["./sleeper", "60"], stdout=subprocess.DEVNULL)
+    assert eventually(lambda: is_program(running.pid, "sleeper"))
+    return running
+
+
+def is_program(pid, name):
+    """While a process is about to change, nobody may look at it."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe").endswith(name)
+    except PermissionError:
+        return False
+
+
 @story()
 def test_text_file_busy(a):
     shutil.copy("/bin/true", "program")
@@ -383,17 +540,71 @@ def test_text_file_busy(a):
     a.quiet(subprocess.run, ["./program"])
     os.close(writer)
     a.quiet(subprocess.run, ["./program"])
-    shutil.copy("/bin/sleep", "sleeper")
-    running = subprocess.Popen(["./sleeper", "60"], stdout=subprocess.DEVNULL)
-    while not os.path.exists(f"/proc/{running.pid}/exe") or \
-            not os.readlink(f"/proc/{running.pid}/exe").endswith("sleeper"):
-        time.sleep(0.01)
+    running = run_sleeper()
     a.open("sleeper", os.O_WRONLY)
     a.open("sleeper", os.O_RDWR | os.O_TRUNC)
     a.do(os.truncate, "sleeper", 0)
     a.do(os.unlink, "sleeper")
     running.kill()
     running.wait()
+
+
+@story()
+def test_a_running_program_is_not_truncated(a):
+    """Not even by one who asks for reading only."""
+    running = run_sleeper()
+    for access in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR):
+        a.open("sleeper", access | os.O_TRUNC)
+        a.stat("sleeper")
+    a.note("still runs", running.poll())
+    running.kill()
+    running.wait()
+
+
+@story()
+def test_what_a_running_program_forbids(a):
+    """And what it does not: new names, a new file in its place, its mode; and
+    who only maps it may go on writing."""
+    running = run_sleeper()
+    a.open("sleeper", os.O_WRONLY | os.O_APPEND)
+    a.open("sleeper", os.O_WRONLY | os.O_CREAT)
+    a.do(os.chmod, "sleeper", 0o711)
+    a.do(os.link, "sleeper", "second")
+    a.open("second", os.O_WRONLY)
+    a.do(os.rename, "sleeper", "third")
+    a.open("third", os.O_RDWR)
+    shutil.copy("/bin/true", "new")
+    a.do(os.rename, "new", "third")
+    a.open("third", os.O_WRONLY)
+    a.open("second", os.O_WRONLY)
+    running.kill()
+    running.wait()
+    fd = a.open("second", os.O_RDWR)
+    a.do(os.pwrite, fd, b"\x7fELF", 0)
+    with mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_EXEC):
+        a.do(os.pwrite, fd, b"\x7fELF", 0)
+    a.open("second", os.O_WRONLY)
+
+
+@story()
+def test_scripts_and_interpreters_that_are_open(a):
+    """A script open for writing cannot be run; one that runs can be written."""
+    with open("script", "w") as f:
+        f.write("#!/bin/sh\necho run\n")
+    os.chmod("script", 0o755)
+    fd = a.open("script", os.O_WRONLY | os.O_APPEND)
+    a.quiet(subprocess.run, ["./script"])
+    os.close(fd)
+    a.run("./script")
+    shutil.copy("/bin/sh", "shell")
+    with open("second", "w") as f:
+        f.write("#!./shell\necho second\n")
+    os.chmod("second", 0o755)
+    a.quiet(subprocess.run, ["./second"], stdout=subprocess.DEVNULL)
+    fd = a.open("shell", os.O_WRONLY)
+    a.quiet(subprocess.run, ["./second"], stdout=subprocess.DEVNULL)
+    os.close(fd)
+    a.quiet(subprocess.run, ["./second"], stdout=subprocess.DEVNULL)
 
 
 @story()
@@ -514,6 +725,106 @@ def test_locks_are_not_inherited(a):
 
     a.note("child", act.run(die_with_lock))
     a.note("after its death", lock_by_child("second", fcntl.LOCK_EX))
+
+
+def in_a_fork(function):
+    """Like act.run, but with nothing done beside the function: the exit
+    status of a child that shares all descriptors."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            function()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitpid(pid, 0)[1]
+
+
+@story()
+def test_locks_across_fork(a):
+    """What a child does with its inherited descriptors to its parent's locks:
+    nothing to those of POSIX, all to those of flock(2)."""
+    def posix():
+        return (lock_by_child("file", fcntl.LOCK_EX, 0, 5),
+                lock_by_child("file", fcntl.LOCK_EX, 5, 5))
+
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+    os.write(fd, b"0123456789")
+    fcntl.lockf(fd, fcntl.LOCK_EX, 5, 0)
+    a.note("child closes", in_a_fork(lambda: os.close(fd)))
+    a.note("held", posix())
+    a.note("child unlocks", in_a_fork(lambda: fcntl.lockf(fd, fcntl.LOCK_UN)))
+    a.note("held", posix())
+    a.note("child locks", in_a_fork(
+        lambda: fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 5, 5)))
+    a.note("gone with it", posix())
+    a.note("child opens and closes", in_a_fork(
+        lambda: os.close(os.open("file", os.O_RDONLY))))
+    a.note("held", posix())
+    os.set_inheritable(fd, True)
+    a.note("another program", subprocess.run(["true"], close_fds=False).returncode)
+    a.note("held", posix())
+    os.close(os.dup(fd))
+    a.note("dropped by a dup's close", posix())
+
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    a.note("child closes", in_a_fork(lambda: os.close(fd)))
+    a.note("held", flock_by_child("file", fcntl.LOCK_SH))
+    a.note("child converts", in_a_fork(
+        lambda: fcntl.flock(fd, fcntl.LOCK_SH)))
+    a.note("shared", flock_by_child("file", fcntl.LOCK_SH))
+    a.note("child unlocks", in_a_fork(lambda: fcntl.flock(fd, fcntl.LOCK_UN)))
+    a.note("free", flock_by_child("file", fcntl.LOCK_EX))
+
+
+@story()
+def test_locks_and_exec(a):
+    """A POSIX lock stays with the process that becomes another program."""
+    a.write("file")
+    ready, say_ready = os.pipe()
+    go, say_go = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        fd = os.open("file", os.O_RDWR)
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+        for inherited in (fd, say_ready, go):
+            os.set_inheritable(inherited, True)
+        os.close(say_go)
+        os.execv("/bin/bash", ["bash", "-c",
+                               f"echo >&{say_ready}; read x <&{go}; exit 3"])
+    os.close(say_ready)
+    os.read(ready, 1)
+    a.note("held", lock_by_child("file", fcntl.LOCK_SH))
+    os.write(say_go, b"\n")
+    a.note("end", os.waitpid(pid, 0)[1])
+    a.note("free", lock_by_child("file", fcntl.LOCK_EX))
+
+
+@story()
+def test_locks_of_ranges(a):
+    """Joined, split and replaced; to the end of the file and beyond it."""
+    fd = a.open("file", os.O_RDWR | os.O_CREAT)
+
+    def held():
+        return [lock_by_child("file", fcntl.LOCK_EX, n, 1) == "locked"
+                for n in range(0, 50, 10)]
+
+    for kind, length, start in (
+            (fcntl.LOCK_EX, 10, 0), (fcntl.LOCK_EX, 10, 10),
+            (fcntl.LOCK_UN, 5, 5), (fcntl.LOCK_SH, 3, 11),
+            (fcntl.LOCK_EX, 0, 30), (fcntl.LOCK_UN, 5, 35),
+            (fcntl.LOCK_UN, 0, 0), (fcntl.LOCK_EX, 1 << 40, 1 << 40)):
+        a.do(fcntl.lockf, fd, kind, length, start)
+        a.note("held", held())
+    a.do(fcntl.lockf, fd, fcntl.LOCK_EX, -5, 20)
+    a.do(fcntl.lockf, fd, fcntl.LOCK_EX, 5, -20)
+    a.do(fcntl.lockf, fd, fcntl.LOCK_EX, -30, 20)
+    os.lseek(fd, 20, os.SEEK_SET)
+    a.do(fcntl.lockf, fd, fcntl.LOCK_EX, 5, 0, os.SEEK_CUR)
+    os.ftruncate(fd, 40)
+    a.do(fcntl.lockf, fd, fcntl.LOCK_EX, 5, -5, os.SEEK_END)
+    a.note("held", held())
 
 
 @story()

@@ -393,6 +393,132 @@ def test_sticky_directory(a):
     a.list("tmp")
 
 
+@story(ROOT)
+def test_who_may_remove_from_a_sticky_directory(a):
+    """The owner of the entry, the owner of the directory and root; whatever
+    is asked to take the entry away."""
+    def take(b):
+        for name in ("file", "dir"):
+            b.do(os.rename, name, f"{name}-moved")
+            b.do(os.rename, name, f"../out-{name}")
+            b.do(kernel.renameat2, name, f"my-{name}", kernel.RENAME_EXCHANGE)
+            b.do(os.rename, f"my-{name}", name)
+            b.do(os.link, name, f"{name}-linked")
+        b.do(os.unlink, "file")
+        b.do(os.rmdir, "dir")
+        b.list()
+
+    makers = (OWNER, STRANGER, ROOT)
+    os.mkdir("work")
+    os.chmod("work", 0o777)
+    for directory in makers:
+        for maker in makers:
+            for taker in (OWNER, STRANGER, MATE, ROOT):
+                os.mkdir("work/sticky")
+                os.chown("work/sticky", directory.uid, directory.gid)
+                os.chmod("work/sticky", 0o1777)
+                os.chdir("work/sticky")
+                for name, owner in (("", maker), ("my-", taker)):
+                    a.write(f"{name}file", mode=0o666)
+                    os.mkdir(f"{name}dir", 0o777)
+                    for kind in ("file", "dir"):
+                        os.chown(name + kind, owner.uid, owner.gid)
+                a.note("case", (directory.name, maker.name, taker.name))
+                a.by(taker, take)
+                os.chdir("../..")
+                a.list("work")
+                a.run("find", "work", "-mindepth", "1", "-delete")
+
+
+@story(ROOT)
+def test_permission_to_change_names(a):
+    """Both directories must be writable, and a directory that gets another
+    parent, too; the moved file need not be."""
+    def change(b):
+        for way in (os.rename, os.link):
+            b.do(way, "open/mine", "shut/mine")
+            b.do(way, "shut/theirs", "open/theirs")
+            b.do(way, "open/theirs-file", "open/renamed")
+            b.do(way, "open/renamed", "open2/renamed")
+        b.do(os.rename, "open/theirs-dir", "open/renamed-dir")
+        b.do(os.rename, "open/renamed-dir", "open2/renamed-dir")
+        b.do(os.rename, "open/my-dir", "open2/my-dir")
+        for call in (os.mkdir, os.mkfifo, os.unlink, os.rmdir):
+            b.do(call, "shut/new")
+            b.do(call, "shut/theirs")
+            b.do(call, "blind/theirs")
+        b.do(os.symlink, "x", "shut/link")
+        b.do(os.link, "blind/theirs", "open/found")
+        b.do(os.rename, "blind/theirs", "open/found")
+        b.do(os.stat, "listed/theirs")
+        b.do(os.listdir, "blind")
+        b.do(os.listdir, "listed")
+
+    for user in (OWNER, MEMBER, STRANGER):
+        os.mkdir("work")
+        os.chmod("work", 0o777)
+        os.chdir("work")
+        for name, mode in (("open", 0o777), ("open2", 0o777), ("shut", 0o755),
+                           ("blind", 0o711), ("listed", 0o744)):
+            os.mkdir(name)
+            a.write(f"{name}/theirs", mode=0o600)
+            os.chmod(name, mode)
+        a.write("open/mine")
+        a.write("open/theirs-file", mode=0o600)
+        os.mkdir("open/theirs-dir", 0o755)
+        os.mkdir("open/my-dir")
+        for name in ("open/mine", "open/my-dir"):
+            os.chown(name, user.uid, user.gid)
+        a.by(user, change)
+        a.run("find", ".", "-mindepth", "1", "-delete")
+        os.chdir("..")
+        os.rmdir("work")
+
+
+@story()
+def test_link_counts_of_open_files(a):
+    """By descriptor they are seen to go down to none, and up again."""
+    fd = a.open("one", os.O_RDWR | os.O_CREAT)
+    other = a.open("one")
+    for step in ((os.link, "one", "two"), (os.link, "two", "three"),
+                 (os.unlink, "one"), (os.rename, "three", "two"),
+                 (os.rename, "two", "four"), (os.unlink, "four")):
+        a.do(*step)
+        a.fstat(fd)
+        a.fstat(other)
+    a.do(kernel.linkat, kernel.AT_FDCWD, f"/proc/self/fd/{fd}", "five",
+         kernel.AT_SYMLINK_FOLLOW)
+    a.write("over", b"replaced by rename")
+    replaced = a.open("over")
+    a.write("new")
+    a.do(os.rename, "new", "over")
+    a.fstat(replaced)
+    tmp = a.open(".", os.O_TMPFILE | os.O_RDWR, 0o600)
+    for name in ("six", "seven"):
+        a.do(kernel.linkat, kernel.AT_FDCWD, f"/proc/self/fd/{tmp}", name,
+             kernel.AT_SYMLINK_FOLLOW)
+        a.fstat(tmp)
+    os.unlink("six")
+    a.fstat(tmp)
+    os.unlink("seven")
+    a.fstat(tmp)
+
+
+@story()
+def test_link_counts_of_directories(a):
+    os.mkdir("dir")
+    fd = a.open("dir", os.O_DIRECTORY)
+    for step in ((os.mkdir, "dir/one"), (os.mkdir, "dir/two"),
+                 (os.rename, "dir/one", "one"), (os.rename, "one", "dir/two"),
+                 (os.rmdir, "dir/two"), (os.mkdir, "empty"),
+                 (os.rename, "empty", "dir")):
+        a.do(*step)
+        a.fstat(fd)
+        a.stat("dir")
+        a.stat(".")
+    a.do(os.listdir, fd)
+
+
 @story()
 def test_a_removed_working_directory(a):
     os.mkdir("dir")
@@ -535,6 +661,9 @@ def test_adding_while_listing(a):
     a.note("old ones once", all(seen.count(name) == 1
                                 for name in list(before)[::20]))
     a.note("none twice", len(seen) == len(set(seen)))
+    for name in os.listdir("big"):  # how many has the filesystem decided
+        if name.startswith("late"):
+            os.unlink(f"big/{name}")
 
 
 @story()

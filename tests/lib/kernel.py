@@ -97,12 +97,16 @@ def statx(path, mask=0xFFF, fd=AT_FDCWD, flags=0x100):
     return got, attributes, btime
 
 
-def cached_pages(fd):
-    """cachestat(2): the pages in the open file's own mapping."""
+def cachestat(fd):
+    """Of the open file's own mapping, the pages: all, dirty, being written."""
     whole = struct.pack("=QQ", 0, 0)
     buffer = ctypes.create_string_buffer(40)
     _checked(libc.syscall(SYS_CACHESTAT, fd, whole, buffer, 0))
-    return struct.unpack_from("=Q", buffer, 0)[0]
+    return struct.unpack_from("=QQQ", buffer, 0)
+
+
+def cached_pages(fd):
+    return cachestat(fd)[0]
 
 
 def getdents(fd, size=32768):

@@ -467,6 +467,13 @@ static void test_down_and_up_under_load(void **state)
 	assert_true(crowd.callers[0].made > crowd.callers[0].refused);
 }
 
+/* A thread that is just running stops a moment later. */
+static void stop_process(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	unit_sleep_ms(100);
+}
+
 /* Stopped, it doesn't answer in time; a call that timed out was not made. */
 static void test_a_stopped_charger(void **state)
 {
@@ -495,7 +502,7 @@ static void test_a_stopped_charger(void **state)
 	works->charger = charger_free(works->charger);
 	assert_int_equal(charger_new(&config, &works->charger), 0);
 	pid = find_charger();
-	assert_int_equal(kill(pid, SIGSTOP), 0);
+	stop_process(pid);
 	begin = now_ns();
 	*buffer = 0;
 	assert_int_equal(charger_call(works->charger, &call), -ETIMEDOUT);
@@ -504,7 +511,7 @@ static void test_a_stopped_charger(void **state)
 	assert_int_equal(read_number(works, buffer, 8), 8);
 	assert_int_equal(charger_restarts(works->charger), 0);
 
-	assert_int_equal(kill(pid, SIGSTOP), 0);
+	stop_process(pid);
 	charger_hurry(works->charger);
 	begin = now_ns();
 	assert_int_equal(read_number(works, buffer, 16), -ETIMEDOUT);
