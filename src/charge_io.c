@@ -27,7 +27,6 @@ static int64_t make_here(struct charge *charge, struct ring_call *call)
 		return -ENOMEM;
 	/* The arena begins at the buffer's address less its offset. */
 	context.arena -= arena_offset(charge->arena, context.arena);
-	call->append_size = RING_SIZE_UNKNOWN;
 	for (int i = 0; i < RING_SCRATCH_FDS; i++)
 		call->scratch_fds[i] = -1;
 	charger_perform(&context, call);
@@ -155,6 +154,7 @@ int64_t charge_write(const struct charge_write *write)
 	stats_add(charge->stats, STATS_strict_writes, 1);
 	call = (struct ring_call){
 		.op = RING_WRITE,
+		.append_size = RING_SIZE_UNKNOWN,
 		.fd = fd,
 		.fd2 = backing_write_fd(write->file.backing),
 		.offset = write->offset,

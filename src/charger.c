@@ -17,7 +17,7 @@
 
 #define RETRY_MS 1000
 #define WAIT_NS (500 * UINT64_C(1000000))
-/* One that is asleep each time it is looked at is not slow, but stopped. */
+#define SILENT_NS (1000 * UINT64_C(1000000))
 #define ASLEEP_LOOKS 20
 #define ASLEEP_LOOK_US 10000
 #define SPAWN_TRIES 100
@@ -28,7 +28,7 @@ struct charger {
 	char *name;
 	struct ring *ring;
 	int pidfd; /* supervisor only; -1: none alive */
-	pid_t pid; /* supervisor only */
+	_Atomic pid_t pid; /* set by the supervisor */
 	int stop_fd;
 	int look_fd; /* the supervisor is to see whether it is asleep */
 	pthread_t supervisor;
@@ -50,13 +50,15 @@ struct charger {
 /* No charger lives: what the last one left is there for this one. */
 static int charger_try_spawn(struct charger *charger, uint64_t timeout_ns)
 {
+	pid_t pid;
 	int r;
 
 	ring_repost(charger->ring);
 	r = spawner_spawn(charger->spawner, &charger->birth, &charger->pidfd,
-			  &charger->pid);
+			  &pid);
 	if (r < 0)
 		return r;
+	atomic_store(&charger->pid, pid);
 	r = ring_wait_ready(charger->ring, charger->pidfd, charger->stop_fd,
 			    timeout_ns);
 	if (r < 0) {
@@ -102,6 +104,7 @@ static void lost_spawner(void)
 
 static void charger_restart(struct charger *charger)
 {
+	bool was_down;
 	int r;
 
 	charger->pidfd = close_fd(charger->pidfd);
@@ -112,11 +115,12 @@ static void charger_restart(struct charger *charger)
 	if (r == -ECANCELED)
 		return;
 	if (r < 0) {
-		if (!atomic_exchange(&charger->down, true))
+		was_down = atomic_exchange(&charger->down, true);
+		if (!was_down)
 			log_error_errno(r, "cannot restart the charger in %s",
 					charger->name);
 		charger_set_vacant(charger, true);
-		if (r == -ECHILD)
+		if (r == -ECHILD && !was_down)
 			lost_spawner();
 		return;
 	}
@@ -149,6 +153,17 @@ static bool has_waking_thread(pid_t pid)
 	return found;
 }
 
+/* One that is asleep each time it is looked at is not slow, but stopped. */
+static bool is_working(const struct charger *charger)
+{
+	for (int i = 0; i < ASLEEP_LOOKS; i++) {
+		if (has_waking_thread(charger->pid))
+			return true;
+		usleep(ASLEEP_LOOK_US);
+	}
+	return false;
+}
+
 /*
  * A call that was begun long ago has not ended, and nobody works: the charger
  * was frozen, or stopped, in the midst of it. Killed, it leaves the call to
@@ -159,14 +174,8 @@ static void charger_look(struct charger *charger)
 	eventfd_t count;
 
 	eventfd_read(charger->look_fd, &count);
-	if (charger->pidfd < 0)
-		return;
-	for (int i = 0; i < ASLEEP_LOOKS; i++) {
-		if (has_waking_thread(charger->pid))
-			return;
-		usleep(ASLEEP_LOOK_US);
-	}
-	spawner_kill(charger->spawner, charger->pid);
+	if (charger->pidfd >= 0 && !is_working(charger))
+		spawner_kill(charger->spawner, charger->pid);
 }
 
 /* A thread per charger: waits for its end, and sees to its successor. */
@@ -284,12 +293,25 @@ static bool charger_withdraw(struct charger *charger, unsigned int slot)
 	return withdrawn;
 }
 
-/* False: the call was not begun in time, and is withdrawn. */
+/* Who comes when others have waited in vain needn't wait as long. */
+static uint64_t charger_patience(const struct charger *charger)
+{
+	if (atomic_load_explicit(&charger->silent, memory_order_relaxed))
+		return charger->timeout_ns < SILENT_NS ? charger->timeout_ns :
+							 SILENT_NS;
+	return charger->timeout_ns;
+}
+
+/*
+ * False: the call was not begun in time, and is withdrawn. One that waits
+ * behind others, for a slow disk say, is not: somebody works on those.
+ */
 static bool charger_wait(struct charger *charger, unsigned int slot,
 			 uint64_t until_ns)
 {
 	while (!ring_wait(charger->ring, slot, WAIT_NS)) {
-		if (now_ns() < until_ns && !atomic_load(&charger->hurry))
+		if (!atomic_load(&charger->hurry) &&
+		    (now_ns() < until_ns || is_working(charger)))
 			continue;
 		if (charger_withdraw(charger, slot))
 			return false;
@@ -300,9 +322,10 @@ static bool charger_wait(struct charger *charger, unsigned int slot,
 
 int64_t charger_call(struct charger *charger, struct ring_call *call)
 {
-	uint64_t until_ns = now_ns() + charger->timeout_ns;
+	uint64_t until_ns = now_ns() + charger_patience(charger);
 	unsigned int slot = ring_slot_get(charger->ring, until_ns);
 	struct ring_call *posted;
+	bool in_time;
 
 	if (slot == RING_SLOTS)
 		return charger_timed_out(charger);
@@ -313,12 +336,11 @@ int64_t charger_call(struct charger *charger, struct ring_call *call)
 	/* Against charger_set_vacant(): one of the two sees the other. */
 	if (atomic_load(&charger->vacant))
 		charger_fail_calls(charger);
-	if (!charger_wait(charger, slot, until_ns)) {
-		ring_slot_put(charger->ring, slot);
-		return charger_timed_out(charger);
-	}
+	in_time = charger_wait(charger, slot, until_ns);
 	*call = *posted;
 	ring_slot_put(charger->ring, slot);
+	if (!in_time)
+		return charger_timed_out(charger);
 	if (atomic_load_explicit(&charger->silent, memory_order_relaxed) &&
 	    atomic_exchange(&charger->silent, false))
 		log_info("the charger in %s answers again", charger->name);

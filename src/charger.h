@@ -39,8 +39,8 @@ bool charger_is_down(const struct charger *charger);
 /*
  * Has a call made: its result, which is in *call with what else it gave.
  * -EHOSTDOWN: there is no charger, and one can't be had. -ETIMEDOUT: the
- * charger is frozen, or stopped, or has more to do than it can; nothing of
- * the call was done.
+ * charger is frozen, or stopped. Nothing of the call was done then, unless it
+ * stopped in the midst of it.
  */
 int64_t charger_call(struct charger *charger, struct ring_call *call);
 

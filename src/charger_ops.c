@@ -28,13 +28,13 @@
  * has chosen has yet to give his back (Linux 7.2): that is worth a wait. False:
  * it has been waited long enough.
  */
-static bool wait_for_memory(int *tries)
+static bool wait_for_memory(struct charger_context *context)
 {
 	static const struct timespec wait = { .tv_nsec = 10000000 };
 
-	if (!*tries)
+	if (!context->memory_tries)
 		return false;
-	(*tries)--;
+	context->memory_tries--;
 	ppoll(NULL, 0, &wait, NULL);
 	return true;
 }
@@ -94,11 +94,13 @@ static uint64_t append_landed(struct ring_call *call, const char *data)
 	return done;
 }
 
-static int64_t do_append(struct ring_call *call, const char *data)
+static int64_t do_append(struct charger_context *context,
+			 struct ring_call *call, const char *data)
 {
 	uint64_t landed = 0;
 	struct iovec iov;
 	struct stat st;
+	int64_t r = 0;
 	ssize_t n;
 
 	if (call->append_size != RING_SIZE_UNKNOWN) {
@@ -108,20 +110,24 @@ static int64_t do_append(struct ring_call *call, const char *data)
 			return -errno;
 		call->append_size = (uint64_t)st.st_size;
 	}
-	if (landed == call->length)
-		return (int64_t)landed;
-	iov.iov_base = (char *)data + landed;
-	iov.iov_len = call->length - landed;
-	n = pwritev2(call->fd, &iov, 1, (off_t)call->offset,
-		     (int)(call->flags & ~RING_KILL_PRIV));
-	return n < 0 ? -errno : (int64_t)landed + n;
+	while (landed < call->length) {
+		iov.iov_base = (char *)data + landed;
+		iov.iov_len = call->length - landed;
+		n = pwritev2(call->fd, &iov, 1, (off_t)call->offset,
+			     (int)(call->flags & ~RING_KILL_PRIV));
+		r = n < 0 ? -errno : 0;
+		if (n > 0)
+			landed += (uint64_t)n;
+		else if (r != -ENOMEM || !wait_for_memory(context))
+			break;
+	}
+	return landed ? (int64_t)landed : r;
 }
 
 /* A write at an offset may be repeated; an append has to look first. */
 static int64_t do_write(struct charger_context *context, struct ring_call *call)
 {
 	char *data = context->arena + call->buffer;
-	int tries = NO_MEMORY_TRIES;
 	uint64_t done = 0;
 	struct iovec iov;
 	int64_t r = 0;
@@ -129,7 +135,7 @@ static int64_t do_write(struct charger_context *context, struct ring_call *call)
 
 	creds_keep_suid(!(call->flags & RING_KILL_PRIV));
 	if (call->flags & RWF_APPEND)
-		return do_append(call, data);
+		return do_append(context, call, data);
 	while (done < call->length) {
 		iov.iov_base = data + done;
 		iov.iov_len = call->length - done;
@@ -138,7 +144,7 @@ static int64_t do_write(struct charger_context *context, struct ring_call *call)
 		r = n < 0 ? -errno : 0;
 		if (n > 0)
 			done += (uint64_t)n;
-		else if (r != -ENOMEM || !wait_for_memory(&tries))
+		else if (r != -ENOMEM || !wait_for_memory(context))
 			break;
 	}
 	return done ? (int64_t)done : r;
@@ -383,13 +389,12 @@ static const charger_op charger_ops[] = {
 
 void charger_perform(struct charger_context *context, struct ring_call *call)
 {
-	int tries = NO_MEMORY_TRIES;
-
+	context->memory_tries = NO_MEMORY_TRIES;
 	if (call->op >= ARRAY_SIZE(charger_ops)) {
 		call->result = -EOPNOTSUPP;
 		return;
 	}
 	do {
 		call->result = charger_ops[call->op](context, call);
-	} while (call->result == -ENOMEM && wait_for_memory(&tries));
+	} while (call->result == -ENOMEM && wait_for_memory(context));
 }

@@ -257,6 +257,7 @@ static bool fills_client_cache(const struct fuse_file_info *fi)
  */
 static bool reply_by_pipe(fuse_req_t req, const struct charge_read *read)
 {
+	int64_t n;
 	int fd;
 
 	if (read->flags & O_DIRECT)
@@ -264,10 +265,15 @@ static bool reply_by_pipe(fuse_req_t req, const struct charge_read *read)
 	fd = transport_pipe_begin(read->size);
 	if (fd < 0)
 		return false;
-	if (charge_read_pipe(read, fd) != (int64_t)read->size) {
+	n = charge_read_pipe(read, fd);
+	if (n != (int64_t)read->size)
 		transport_pipe_drop();
-		return false;
+	if (n == -ETIMEDOUT || n == -EHOSTDOWN) {
+		fuse_reply_err(req, (int)-n);
+		return true;
 	}
+	if (n != (int64_t)read->size)
+		return false;
 	if (transport_pipe_send() < 0)
 		return false;
 	fuse_reply_none(req);

@@ -189,31 +189,36 @@ static int queue_job(struct fuse_front *front, const struct job *job, bool copy)
 #define req_is_uring(req) false
 #endif
 
-/* Whether the calling worker is one of the last few without a job. */
-static bool is_reserve(const struct fuse_front *front)
+/* Whether the calling worker may take a job: not if it is among the last. */
+static bool begin_work(struct fuse_front *front)
 {
 	unsigned int max = front->config.max_threads;
+	unsigned int before = atomic_fetch_add_explicit(&front->at_work, 1,
+							memory_order_relaxed);
 
-	return max > 2 * RESERVE_THREADS &&
-	       atomic_load_explicit(&front->at_work, memory_order_relaxed) >=
-		       max - RESERVE_THREADS;
+	return max <= 2 * RESERVE_THREADS || before < max - RESERVE_THREADS;
+}
+
+static void end_work(struct fuse_front *front)
+{
+	atomic_fetch_sub_explicit(&front->at_work, 1, memory_order_relaxed);
 }
 
 void front_dispatch(const struct job *job)
 {
 	struct fuse_front *front = front_of(job->req);
 	bool is_uring = req_is_uring(job->req);
+	bool is_mine = !is_uring && begin_work(front);
 	struct job own;
 
-	if (is_uring || is_reserve(front)) {
-		if (queue_job(front, job, !is_uring) < 0)
-			fuse_reply_err(job->req, ENOMEM);
-		return;
+	if (is_mine) {
+		own = *job;
+		own.run(front, &own);
+	} else if (queue_job(front, job, !is_uring) < 0) {
+		fuse_reply_err(job->req, ENOMEM);
 	}
-	atomic_fetch_add_explicit(&front->at_work, 1, memory_order_relaxed);
-	own = *job;
-	own.run(front, &own);
-	atomic_fetch_sub_explicit(&front->at_work, 1, memory_order_relaxed);
+	if (!is_uring)
+		end_work(front);
 }
 
 /* -- negotiation -- */

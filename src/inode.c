@@ -454,6 +454,7 @@ int inode_fd_get(struct inode_table *table, struct inode *inode)
 {
 	struct shard *shard = inode_shard(table, inode);
 	int opened = -1;
+	int r = 0;
 	int evicted, fd;
 
 	for (;;) {
@@ -474,9 +475,12 @@ int inode_fd_get(struct inode_table *table, struct inode *inode)
 		close_fd(evicted);
 		if (fd >= 0)
 			break;
-		opened = open_inode(table, inode, O_PATH);
-		if (opened < 0)
-			return opened;
+		/* Its last name may have gone just now, and its fd be kept. */
+		if (r < 0)
+			return r;
+		r = open_inode(table, inode, O_PATH);
+		if (r >= 0)
+			opened = r;
 	}
 	close_fd(opened);
 	return fd;
@@ -519,9 +523,16 @@ int inode_open(struct inode_table *table, struct inode *inode, int flags)
 {
 	char path[PROC_FD_MAX];
 	int path_fd, fd;
+	bool is_pinned;
 
-	if (table->devices.at[inode->device].mount_fd >= 0 && !inode->fd_pinned)
-		return open_inode(table, inode, flags);
+	inode_lock(table, inode);
+	is_pinned = inode->fd_pinned;
+	inode_unlock(table, inode);
+	if (!is_pinned && table->devices.at[inode->device].mount_fd >= 0) {
+		fd = open_inode(table, inode, flags);
+		if (fd != -ESTALE)
+			return fd;
+	}
 	path_fd = inode_fd_get(table, inode);
 	if (path_fd < 0)
 		return path_fd;

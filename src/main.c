@@ -395,6 +395,8 @@ static int session_start(struct session *session)
  */
 static void session_stop(struct session *session)
 {
+	if (session->host)
+		charger_hurry(host_charger(session->host));
 	stop_janitor(session);
 	if (session->is_mounted)
 		connection_unmount(session->fuse);

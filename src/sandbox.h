@@ -10,7 +10,7 @@
 
 /*
  * Before there are threads, the daemon: gives up what none of its clients can
- * have it do; the right to exceed quotas and reserves among it.
+ * have it do; the right to exceed quotas among it.
  */
 int sandbox_drop_daemon_capabilities(void);
 

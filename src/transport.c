@@ -132,13 +132,12 @@ static ssize_t transport_writev(int fd, struct iovec *iov, int count,
 	return writev(fd, iov, count);
 }
 
-/* A pipe of 2 MiB where that is allowed, else of 1 MiB. */
+/* The largest that takes no right which the daemon has dropped. */
 static int open_pipe(int fds[2])
 {
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	if (fcntl(fds[0], F_SETPIPE_SZ, 2 * ARENA_BUFFER_BYTES) < 0)
-		fcntl(fds[0], F_SETPIPE_SZ, ARENA_BUFFER_BYTES);
+	fcntl(fds[0], F_SETPIPE_SZ, ARENA_BUFFER_BYTES);
 	return 0;
 }
 

@@ -23,7 +23,7 @@ void transport_install(struct fuse_session *session, struct arena *arena);
 
 /*
  * The largest read that can be answered through a pipe: its header takes one
- * of the pipe's pages. (More than 1 MiB takes CAP_SYS_RESOURCE.)
+ * of the pipe's pages. (A pipe of more than 1 MiB takes CAP_SYS_RESOURCE.)
  */
 size_t transport_max_read(void);
 

@@ -164,3 +164,18 @@ def test_unmount_does_not_wait_for_it(place, standstill):
         outcome, _ = waiting.result()
         assert isinstance(outcome, int) and outcome
         assert eventually(lambda: not mount.target.members())
+
+
+def test_a_large_strict_read_waits_once(place, standstill):
+    """It has two ways to its data, and must not wait on both in turn."""
+    place.put(place.source, "file", MIB)
+    mount = place.cover(OPTION, "io=strict")
+    fd = os.open(mount / "file", os.O_RDONLY)
+    assert os.pread(fd, MIB, 0) == content.data(MIB)
+    with standstill(mount):
+        begin = time.monotonic()
+        with pytest.raises(OSError) as error:
+            os.pread(fd, MIB // 2, 0)
+        assert error.value.errno == errno.ETIMEDOUT
+        assert time.monotonic() - begin < BOUND * 1.5 + 1
+    os.close(fd)
