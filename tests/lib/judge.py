@@ -56,11 +56,11 @@ class Judge:
     def owned_by(self, cgroup, *paths, at_least=1):
         """Every resident page is the cgroup's, and enough are resident for
         this to mean something (clean pages may be reclaimed at any time, so
-        that a few of at_least may be missing)."""
+        that some of at_least may be missing)."""
         report = self.look(*paths)
         assert report.foreign_to(cgroup) == 0, (
             f"not all pages belong to {cgroup.path}\n{report.describe(cgroup)}")
-        assert report.resident >= at_least * 0.95, (
+        assert report.resident >= at_least * 0.75, (
             f"expected {at_least} resident pages or more\n"
             f"{report.describe(cgroup)}")
         return report
