@@ -55,6 +55,7 @@ static __thread struct {
 	int fd; /* it came from there, and is answered there */
 	uint64_t unique;
 	bool is_known; /* the thread has had a message */
+	pid_t large_client; /* who waits for much data; 0: nobody */
 } message;
 
 /* As struct fuse_out_header there. */
@@ -71,19 +72,30 @@ static __thread struct {
 	size_t length;
 } pipeline;
 
-/* The thread goes where the request's data are, if they are much. */
-static void follow_client(const struct in_header *header, const void *body)
+/*
+ * Whether the thread is to be where the request's data are. It goes there when
+ * it answers: only then does the client surely sleep, if he waits at all.
+ */
+static void note_client(const struct in_header *header, const void *body)
 {
 	struct io_in io;
 
+	message.large_client = 0;
 	if (header->opcode != FUSE_OPCODE_READ &&
 	    header->opcode != FUSE_OPCODE_WRITE)
 		return;
 	memcpy(&io, body, sizeof(io));
 	if (io.size >= LARGE_BYTES)
-		affinity_follow((pid_t)header->pid);
+		message.large_client = (pid_t)header->pid;
 	else
 		affinity_relax();
+}
+
+static void follow_client(void)
+{
+	if (message.large_client)
+		affinity_follow(message.large_client);
+	message.large_client = 0;
 }
 
 static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
@@ -112,7 +124,7 @@ static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
 	memcpy(&header, buf, sizeof(header));
 	message.fd = fd;
 	message.unique = header.unique;
-	follow_client(&header, (const char *)buf + sizeof(header));
+	note_client(&header, (const char *)buf + sizeof(header));
 	if (n <= WRITE_HEADERS_BYTES)
 		return n;
 	if (header.opcode == FUSE_OPCODE_WRITE) {
@@ -129,6 +141,7 @@ static ssize_t transport_writev(int fd, struct iovec *iov, int count,
 				void *userdata)
 {
 	(void)userdata;
+	follow_client();
 	return writev(fd, iov, count);
 }
 
@@ -185,6 +198,7 @@ int transport_pipe_send(void)
 	ssize_t n;
 	int r = 0;
 
+	follow_client();
 	n = splice(pipeline.fds[0], NULL, message.fd, NULL, pipeline.length, 0);
 	if (n != (ssize_t)pipeline.length)
 		r = n < 0 ? -errno : -EIO;
