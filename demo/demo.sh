@@ -193,17 +193,18 @@ table()
 
 verdict()
 {
-	local group why=
+	# The machine may have taken a few pages back since they were read.
+	local group why= enough=$((pages * 3 / 4)) target=${charged[through.target]}
 	for group in A B else; do
 		[ "${charged[through.$group]}" = 0 ] ||
 			why+="$(grouped "${charged[through.$group]}") pages charged to $group, "
 	done
-	[ "${charged[through.target]}" = "$pages" ] ||
-		why+="$(grouped "${charged[through.target]}") pages charged to the target, "
-	[ "${charged[beside.A]}" = "$pages" ] ||
+	[ "$target" -ge "$enough" ] ||
+		why+="$(grouped "$target") pages charged to the target, "
+	[ "${charged[beside.A]}" -ge "$enough" ] ||
 		why+="the comparison failed: beside the mount A should pay for all, "
 	[ -z "$why" ] || fail "${why%, }"
-	say "PASS - all $(grouped "$pages") pages belong to /$name/target;" \
+	say "PASS - all $(grouped "$target") pages belong to /$name/target;" \
 		"A and B pay nothing"
 }
 
