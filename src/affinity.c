@@ -2,18 +2,12 @@
 /* Where a thread runs; see affinity.h. */
 #include "affinity.h"
 
-#include "util.h"
+#include "task.h"
 
-#include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define STAT_MAX 1024
-/* Where in /proc/TID/stat, behind the name, proc_pid_stat(5) has them. */
-#define STAT_STATE 3
-#define STAT_PROCESSOR 39
 #define RELAX_AFTER 32
 
 static cpu_set_t allowed; /* set once, before there are threads */
@@ -24,11 +18,7 @@ static __thread struct {
 	unsigned int small; /* requests since the last large one */
 } self;
 
-/* /proc/TID/stat of the last client; its fd names one thread for ever. */
-static __thread struct {
-	pid_t tid;
-	int fd;
-} client;
+static __thread struct task_file client_stat; /* of the last client */
 
 void affinity_init(void)
 {
@@ -66,43 +56,18 @@ static void go_to(int cpu)
 	self.cpu = cpu;
 }
 
-static ssize_t read_stat(pid_t tid, char *text, size_t size)
-{
-	char name[64];
-	ssize_t n;
-
-	if (client.tid == tid) {
-		n = pread(client.fd, text, size - 1, 0);
-		if (n > 0)
-			return n;
-	}
-	if (client.tid)
-		close_fd(client.fd);
-	snprintf(name, sizeof(name), "/proc/%d/stat", (int)tid);
-	client.fd = open(name, O_RDONLY | O_CLOEXEC);
-	client.tid = client.fd >= 0 ? tid : 0;
-	return client.fd >= 0 ? pread(client.fd, text, size - 1, 0) : -1;
-}
-
 /* The CPU where the thread sleeps; AFFINITY_ANY: it doesn't, or who knows. */
 static int cpu_of_sleeper(pid_t tid)
 {
-	char text[STAT_MAX];
-	const char *at;
-	ssize_t n;
+	char text[TASK_STAT_BYTES];
+	const char *state, *cpu;
 
-	n = tid > 0 ? read_stat(tid, text, sizeof(text)) : -1;
-	if (n <= 0)
+	if (tid <= 0 ||
+	    task_file_read(&client_stat, tid, "stat", text, sizeof(text)) <= 0)
 		return AFFINITY_ANY;
-	text[n] = '\0';
-	at = strrchr(text, ')'); /* the name may have anything in it */
-	for (int field = 2; at && field < STAT_PROCESSOR; field++) {
-		if (field == STAT_STATE && *at == 'R')
-			return AFFINITY_ANY;
-		at = strchr(at, ' ');
-		at = at ? at + 1 : NULL;
-	}
-	return at ? atoi(at) : AFFINITY_ANY;
+	state = task_stat_field(text, TASK_STAT_STATE);
+	cpu = task_stat_field(text, TASK_STAT_PROCESSOR);
+	return cpu && *state != 'R' ? atoi(cpu) : AFFINITY_ANY;
 }
 
 void affinity_follow(pid_t tid)

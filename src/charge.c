@@ -61,14 +61,13 @@ static struct shadow_moment moment(struct charge *charge)
 static int claim(struct charge *charge, int fd, uint64_t size_bytes,
 		 struct residency_found *found)
 {
-	struct ring_call call;
-	int64_t r;
-
-	call = (struct ring_call){
+	struct ring_call call = {
 		.op = RING_CLAIM,
 		.fd = fd,
 		.length = size_bytes,
 	};
+	int64_t r;
+
 	r = charge_call(charge, &call);
 	if (r < 0)
 		return (int)r;
@@ -84,15 +83,14 @@ static int claim(struct charge *charge, int fd, uint64_t size_bytes,
 static int read_ahead(struct charge *charge, int fd, uint64_t offset,
 		      uint64_t length)
 {
-	struct ring_call call;
-	int64_t r;
-
-	call = (struct ring_call){
+	struct ring_call call = {
 		.op = RING_AHEAD,
 		.fd = fd,
 		.offset = offset,
 		.length = length,
 	};
+	int64_t r;
+
 	r = charge_call(charge, &call);
 	if (r == 0)
 		stats_add(charge->stats, STATS_ahead_bytes, length);
@@ -232,13 +230,13 @@ static bool host_is_down(const struct charge *charge)
 
 static enum policy_path choose(const struct charge_file *file,
 			       const struct charge_request *request,
-			       const struct facts_seen *seen, bool host_is_down)
+			       const struct facts_seen *seen, bool is_down)
 {
 	struct charge *charge = file->charge;
-	bool all_owned = seen->need == SHADOW_NEEDS_NOTHING && !host_is_down;
+	bool all_owned = seen->need == SHADOW_NEEDS_NOTHING && !is_down;
 	struct policy_facts facts = {
 		.can_passthrough = charge->can_passthrough,
-		.host_is_down = host_is_down,
+		.host_is_down = is_down,
 		.readable = file->readable,
 		.writable = file->writable,
 		.direct = request->flags & O_DIRECT,

@@ -65,7 +65,6 @@ int64_t charge_read(struct charge_read *read)
 	struct charge *charge = read->file.charge;
 	int fd = io_fd(&read->file, read->flags, false);
 	struct ring_call call;
-	int64_t n;
 
 	if (fd < 0)
 		return fd;
@@ -80,26 +79,22 @@ int64_t charge_read(struct charge_read *read)
 		.length = read->size,
 		.buffer = arena_offset(charge->arena, read->data),
 	};
-	n = charge_call(charge, &call);
-	return n;
+	return charge_call(charge, &call);
 }
 
 int64_t charge_read_pipe(const struct charge_read *read, int pipe_fd)
 {
 	struct charge *charge = read->file.charge;
-	struct ring_call call;
-	int64_t n;
-
-	stats_add(charge->stats, STATS_strict_reads, 1);
-	call = (struct ring_call){
+	struct ring_call call = {
 		.op = RING_SPLICE,
 		.fd = backing_read_fd(read->file.backing),
 		.fd2 = pipe_fd,
 		.offset = read->offset,
 		.length = read->size,
 	};
-	n = charge_call(charge, &call);
-	return n;
+
+	stats_add(charge->stats, STATS_strict_reads, 1);
+	return charge_call(charge, &call);
 }
 
 static uint32_t write_flags(const struct charge_write *write)
@@ -183,17 +178,14 @@ static void forget_pages(struct charge *charge, struct inode *inode)
 static int truncate_fd(struct charge *charge, int fd, uint64_t size,
 		       uint32_t flags)
 {
-	struct ring_call call;
-	int64_t r;
-
-	call = (struct ring_call){
+	struct ring_call call = {
 		.op = RING_TRUNCATE,
 		.fd = fd,
 		.offset = size,
 		.flags = flags,
 	};
-	r = charge_call(charge, &call);
-	return (int)r;
+
+	return (int)charge_call(charge, &call);
 }
 
 int charge_truncate(struct charge *charge, struct inode *inode,
@@ -228,16 +220,15 @@ int charge_fallocate(const struct charge_file *file, int mode, uint64_t offset,
 		     uint64_t length, bool kill_priv)
 {
 	struct charge *charge = file->charge;
-	struct ring_call call;
-	int64_t r;
-
-	call = (struct ring_call){
+	struct ring_call call = {
 		.op = RING_FALLOCATE,
 		.fd = backing_write_fd(file->backing),
 		.offset = offset,
 		.length = length,
 		.flags = (uint32_t)mode | (kill_priv ? RING_KILL_PRIV : 0),
 	};
+	int64_t r;
+
 	r = charge_call(charge, &call);
 	forget_pages(charge, file->backing->inode);
 	if (r == 0)
@@ -248,10 +239,7 @@ int charge_fallocate(const struct charge_file *file, int mode, uint64_t offset,
 int64_t charge_copy_range(const struct charge_copy *copy)
 {
 	struct charge *charge = copy->out.charge;
-	struct ring_call call;
-	int64_t n;
-
-	call = (struct ring_call){
+	struct ring_call call = {
 		.op = RING_COPY_RANGE,
 		.fd = backing_read_fd(copy->in.backing),
 		.offset = copy->in_offset,
@@ -260,6 +248,8 @@ int64_t charge_copy_range(const struct charge_copy *copy)
 		.length = copy->length,
 		.flags = copy->kill_priv ? RING_KILL_PRIV : 0,
 	};
+	int64_t n;
+
 	n = charge_call(charge, &call);
 	forget_pages(charge, copy->out.backing->inode);
 	if (n > 0)

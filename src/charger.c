@@ -4,6 +4,7 @@
 
 #include "affinity.h"
 #include "log.h"
+#include "task.h"
 #include "util.h"
 
 #include <dirent.h>
@@ -132,7 +133,7 @@ static void charger_restart(struct charger *charger)
 /* Whether a thread of the charger runs, or waits for a disk. */
 static bool has_waking_thread(pid_t pid)
 {
-	char name[300], text[512];
+	char name[300], text[TASK_STAT_BYTES];
 	struct dirent *entry;
 	bool found = false;
 	DIR *tasks;
@@ -145,8 +146,8 @@ static bool has_waking_thread(pid_t pid)
 		snprintf(name, sizeof(name), "%s/stat", entry->d_name);
 		if (read_small_file(dirfd(tasks), name, text, sizeof(text)) < 0)
 			continue;
-		state = strrchr(text, ')'); /* behind any name */
-		found = state && (state[2] == 'R' || state[2] == 'D');
+		state = task_stat_field(text, TASK_STAT_STATE);
+		found = state && (*state == 'R' || *state == 'D');
 	}
 	if (tasks)
 		closedir(tasks);

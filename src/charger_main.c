@@ -96,7 +96,7 @@ _Noreturn void charger_main(const struct charger_birth *birth)
 	self.context.arena = arena_attach(birth->arena_fd);
 	if (r < 0 || !self.context.arena)
 		_exit(1);
-	r = sandbox_drop_capabilities();
+	r = sandbox_drop_charger_capabilities();
 	if (r == 0)
 		r = start_threads(&self);
 	if (r == 0)

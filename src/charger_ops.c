@@ -94,48 +94,15 @@ static uint64_t append_landed(struct ring_call *call, const char *data)
 	return done;
 }
 
-static int64_t do_append(struct charger_context *context,
-			 struct ring_call *call, const char *data)
-{
-	uint64_t landed = 0;
-	struct iovec iov;
-	struct stat st;
-	int64_t r = 0;
-	ssize_t n;
-
-	if (call->append_size != RING_SIZE_UNKNOWN) {
-		landed = append_landed(call, data);
-	} else {
-		if (fstat(call->fd, &st) < 0)
-			return -errno;
-		call->append_size = (uint64_t)st.st_size;
-	}
-	while (landed < call->length) {
-		iov.iov_base = (char *)data + landed;
-		iov.iov_len = call->length - landed;
-		n = pwritev2(call->fd, &iov, 1, (off_t)call->offset,
-			     (int)(call->flags & ~RING_KILL_PRIV));
-		r = n < 0 ? -errno : 0;
-		if (n > 0)
-			landed += (uint64_t)n;
-		else if (r != -ENOMEM || !wait_for_memory(context))
-			break;
-	}
-	return landed ? (int64_t)landed : r;
-}
-
-/* A write at an offset may be repeated; an append has to look first. */
-static int64_t do_write(struct charger_context *context, struct ring_call *call)
+/* Writes from byte @done of the data on: bytes done by now, or -errno. */
+static int64_t write_rest(struct charger_context *context,
+			  struct ring_call *call, uint64_t done)
 {
 	char *data = context->arena + call->buffer;
-	uint64_t done = 0;
 	struct iovec iov;
 	int64_t r = 0;
 	ssize_t n;
 
-	creds_keep_suid(!(call->flags & RING_KILL_PRIV));
-	if (call->flags & RWF_APPEND)
-		return do_append(context, call, data);
 	while (done < call->length) {
 		iov.iov_base = data + done;
 		iov.iov_len = call->length - done;
@@ -148,6 +115,24 @@ static int64_t do_write(struct charger_context *context, struct ring_call *call)
 			break;
 	}
 	return done ? (int64_t)done : r;
+}
+
+/* A write at an offset may be repeated; an append has to look first. */
+static int64_t do_write(struct charger_context *context, struct ring_call *call)
+{
+	uint64_t done = 0;
+	struct stat st;
+
+	creds_keep_suid(!(call->flags & RING_KILL_PRIV));
+	if (call->flags & RWF_APPEND &&
+	    call->append_size != RING_SIZE_UNKNOWN) {
+		done = append_landed(call, context->arena + call->buffer);
+	} else if (call->flags & RWF_APPEND) {
+		if (fstat(call->fd, &st) < 0)
+			return -errno;
+		call->append_size = (uint64_t)st.st_size;
+	}
+	return write_rest(context, call, done);
 }
 
 static int64_t do_truncate(struct charger_context *context,

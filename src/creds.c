@@ -10,12 +10,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define CAP_MASK(cap) (1u << (cap))
-
 /* What changing fsuid takes away, and creating in any directory needs. */
-#define KEPT_CAPS                                                     \
-	(CAP_MASK(CAP_DAC_OVERRIDE) | CAP_MASK(CAP_DAC_READ_SEARCH) | \
-	 CAP_MASK(CAP_FOWNER) | CAP_MASK(CAP_MKNOD))
+#define KEPT_CAPS                                                         \
+	(CREDS_MASK(CAP_DAC_OVERRIDE) | CREDS_MASK(CAP_DAC_READ_SEARCH) | \
+	 CREDS_MASK(CAP_FOWNER) | CREDS_MASK(CAP_MKNOD))
 
 /* A thread's own umask is only its own after unshare(CLONE_FS). */
 static __thread bool has_own_umask;
@@ -40,18 +38,21 @@ static bool set_effective(unsigned int raise, unsigned int lower)
 	return syscall(SYS_capset, &head, caps) == 0;
 }
 
-bool creds_can_switch(void)
+bool creds_have(unsigned int mask)
 {
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct caps[2];
-	unsigned int needed = CAP_MASK(CAP_SETUID) | CAP_MASK(CAP_SETGID) |
-			      CAP_MASK(CAP_DAC_OVERRIDE);
 
-	if (syscall(SYS_capget, &head, caps) < 0)
-		return false;
-	return (caps[0].effective & needed) == needed;
+	return syscall(SYS_capget, &head, caps) == 0 &&
+	       (caps[0].effective & mask) == mask;
+}
+
+bool creds_can_switch(void)
+{
+	return creds_have(CREDS_MASK(CAP_SETUID) | CREDS_MASK(CAP_SETGID) |
+			  CREDS_MASK(CAP_DAC_OVERRIDE));
 }
 
 int creds_set_umask(mode_t mask)
@@ -82,7 +83,7 @@ int creds_assume(const struct caller *caller)
 	syscall(SYS_setfsgid, caller->gid);
 	syscall(SYS_setfsuid, caller->uid);
 	if (caller->uid) {
-		set_effective(KEPT_CAPS, CAP_MASK(CAP_FSETID));
+		set_effective(KEPT_CAPS, CREDS_MASK(CAP_FSETID));
 		fsetid = LOWERED;
 	}
 	return 0;
@@ -107,7 +108,7 @@ void creds_restore(void)
 
 void creds_keep_suid(bool keep)
 {
-	unsigned int mask = CAP_MASK(CAP_FSETID);
+	unsigned int mask = CREDS_MASK(CAP_FSETID);
 
 	if (fsetid == (keep ? RAISED : LOWERED))
 		return;

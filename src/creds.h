@@ -23,6 +23,12 @@ struct caller {
 	const gid_t *groups;
 };
 
+/* A set of the first 32 capabilities (CAP_... of linux/capability.h). */
+#define CREDS_MASK(cap) (1u << (cap))
+
+/* Whether the thread has all of the mask, effective. */
+bool creds_have(unsigned int mask);
+
 /* Whether this process can act for others: asked once, at the start. */
 bool creds_can_switch(void);
 
@@ -37,8 +43,8 @@ void creds_restore(void);
 int creds_set_umask(mode_t mask);
 
 /*
- * Keeps, of the first 32 capabilities, those in the mask that the process
- * has; before there are threads. 0 or -errno.
+ * Keeps, of all capabilities, those in the mask that the process has; before
+ * there are threads. 0 or -errno.
  */
 int creds_limit(unsigned int mask);
 

@@ -266,14 +266,13 @@ static bool reply_by_pipe(fuse_req_t req, const struct charge_read *read)
 	if (fd < 0)
 		return false;
 	n = charge_read_pipe(read, fd);
-	if (n != (int64_t)read->size)
+	if (n != (int64_t)read->size) {
 		transport_pipe_drop();
-	if (n == -ETIMEDOUT || n == -EHOSTDOWN) {
+		if (n != -ETIMEDOUT && n != -EHOSTDOWN)
+			return false;
 		fuse_reply_err(req, (int)-n);
 		return true;
 	}
-	if (n != (int64_t)read->size)
-		return false;
 	if (transport_pipe_send() < 0)
 		return false;
 	fuse_reply_none(req);

@@ -16,7 +16,6 @@
 #include <linux/capability.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #define MAX_GROUPS 1024
 #define MAX_BACKGROUND 256
@@ -223,24 +222,13 @@ void front_dispatch(const struct job *job)
 
 /* -- negotiation -- */
 
-static bool has_sys_admin(void)
-{
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct caps[2];
-
-	return syscall(SYS_capget, &head, caps) == 0 &&
-	       caps[0].effective & 1u << CAP_SYS_ADMIN;
-}
-
 /* NULL: files can pass through; else why not. */
 static const char *why_no_passthrough(struct fuse_conn_info *conn)
 {
 	if (!fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH))
 		return "the kernel has no FUSE passthrough (Linux 6.9 and "
 		       "later have it)";
-	if (!has_sys_admin()) {
+	if (!creds_have(CREDS_MASK(CAP_SYS_ADMIN))) {
 		fuse_unset_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
 		return "FUSE passthrough needs CAP_SYS_ADMIN";
 	}

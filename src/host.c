@@ -2,10 +2,9 @@
 /* A host at work; see host.h. */
 #include "host.h"
 
-#include "log.h"
+#include "task.h"
 #include "util.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,41 +136,16 @@ const char *host_path(const struct host *host)
 /* -- openers -- */
 
 /*
- * An fd of /proc/TID/cgroup names one thread, not a number that may be used
- * again, and tells at each read where the thread is now. Each worker keeps a
- * few: a repeated question is one system call; none where the thread was
- * elsewhere a moment ago, as it loses nothing but speed if it came since.
+ * Each worker keeps a few openers' files; where one was elsewhere a moment ago
+ * it isn't even read again: who came since loses nothing but speed.
  */
 struct opener {
-	pid_t tid;
-	int fd;
+	struct task_file cgroup;
 	const struct host *not_in;
 	uint64_t seen_ns; /* of not_in */
 };
 
 static __thread struct opener openers[OPENER_CACHE];
-
-static ssize_t opener_read(const struct opener *opener, char *text, size_t size)
-{
-	ssize_t n = pread(opener->fd, text, size - 1, 0);
-
-	if (n >= 0)
-		text[n] = '\0';
-	return n;
-}
-
-static bool opener_open(struct opener *opener, pid_t tid)
-{
-	char name[64];
-
-	if (opener->tid)
-		close_fd(opener->fd);
-	snprintf(name, sizeof(name), "/proc/%d/cgroup", (int)tid);
-	opener->fd = open(name, O_RDONLY | O_CLOEXEC);
-	opener->tid = opener->fd >= 0 ? tid : 0;
-	opener->not_in = NULL;
-	return opener->fd >= 0;
-}
 
 bool host_has_thread(const struct host *host, pid_t tid)
 {
@@ -183,14 +157,12 @@ bool host_has_thread(const struct host *host, pid_t tid)
 	/* A process of another pid namespace has no number here. */
 	if (tid <= 0)
 		return false;
-	if (opener->tid == tid && opener->not_in == host &&
+	if (opener->cgroup.tid == tid && opener->not_in == host &&
 	    now_ns() - opener->seen_ns < ELSEWHERE_NS)
 		return false;
-	if (opener->tid != tid && !opener_open(opener, tid))
-		return false;
-	if (opener_read(opener, text, sizeof(text)) < 0 &&
-	    (!opener_open(opener, tid) ||
-	     opener_read(opener, text, sizeof(text)) < 0))
+	opener->not_in = NULL;
+	if (task_file_read(&opener->cgroup, tid, "cgroup", text, sizeof(text)) <
+	    0)
 		return false;
 	is_here = cgroup_tree_parse_proc(host->tree, text, path) == 0 &&
 		  strcmp(path, host_path(host)) == 0;

@@ -9,8 +9,6 @@
 #include <linux/capability.h>
 #include <seccomp.h>
 
-#define CAP_MASK(cap) (1u << (cap))
-
 /* Newer than the C library's headers may know. */
 #ifndef __NR_cachestat
 #define __NR_cachestat 451
@@ -20,20 +18,21 @@
  * To open or truncate any covered file anew, without a trace in its atime; to
  * keep suid bits where root writes; to see page frames in /proc/self/pagemap.
  */
-#define CHARGER_CAPS                                                  \
-	(CAP_MASK(CAP_DAC_OVERRIDE) | CAP_MASK(CAP_DAC_READ_SEARCH) | \
-	 CAP_MASK(CAP_FOWNER) | CAP_MASK(CAP_FSETID) |                \
-	 CAP_MASK(CAP_SYS_ADMIN))
+#define CHARGER_CAPS                                                      \
+	(CREDS_MASK(CAP_DAC_OVERRIDE) | CREDS_MASK(CAP_DAC_READ_SEARCH) | \
+	 CREDS_MASK(CAP_FOWNER) | CREDS_MASK(CAP_FSETID) |                \
+	 CREDS_MASK(CAP_SYS_ADMIN))
 
 /*
  * To do for clients what their own kernel has allowed them (each right over
  * files, all xattrs, device nodes, ids and groups of new files), to mount and
  * pass through, and to see openers where /proc hides other users' processes.
  */
-#define DAEMON_CAPS                                                           \
-	(CHARGER_CAPS | CAP_MASK(CAP_CHOWN) | CAP_MASK(CAP_SETUID) |          \
-	 CAP_MASK(CAP_SETGID) | CAP_MASK(CAP_MKNOD) | CAP_MASK(CAP_SETFCAP) | \
-	 CAP_MASK(CAP_LINUX_IMMUTABLE) | CAP_MASK(CAP_SYS_PTRACE))
+#define DAEMON_CAPS                                                      \
+	(CHARGER_CAPS | CREDS_MASK(CAP_CHOWN) | CREDS_MASK(CAP_SETUID) | \
+	 CREDS_MASK(CAP_SETGID) | CREDS_MASK(CAP_MKNOD) |                \
+	 CREDS_MASK(CAP_SETFCAP) | CREDS_MASK(CAP_LINUX_IMMUTABLE) |     \
+	 CREDS_MASK(CAP_SYS_PTRACE))
 
 /* The sanitizers' runtimes make calls of their own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -88,7 +87,7 @@ int sandbox_drop_daemon_capabilities(void)
 	return creds_limit(DAEMON_CAPS);
 }
 
-int sandbox_drop_capabilities(void)
+int sandbox_drop_charger_capabilities(void)
 {
 	return creds_limit(CHARGER_CAPS);
 }

@@ -15,7 +15,7 @@
 int sandbox_drop_daemon_capabilities(void);
 
 /* Before there are threads, a charger: likewise. 0 or -errno. */
-int sandbox_drop_capabilities(void);
+int sandbox_drop_charger_capabilities(void);
 
 /*
  * From here on, all threads: of write(2) only that to @procs_fd is left,

@@ -11,7 +11,8 @@ import pytest
 
 from lib import act, actions, content, settings
 from lib.cgroup import alive
-from lib.mount import Daemon, complaints, memcgfs_mounts, mounts_at, unmount
+from lib.mount import (Daemon, complaints, memcgfs_mounts, mounts_at,
+                       remove_target, unmount)
 from lib.settings import KIB, MIB
 from lib.wait import eventually
 
@@ -530,21 +531,6 @@ def test_sigkill_during_start(place, options):
         assert eventually(lambda: not place.leftovers()), place.leftovers()
         for path in memcgfs_mounts(place.root):
             assert unmount(path).returncode == 0
-
-
-def remove_target(mount):
-    """Take the target away under the mount, in the moment when its charger
-    has been killed and not yet replaced."""
-    def without_members():
-        for pid in mount.chargers():
-            os.kill(pid, signal.SIGKILL)
-        try:
-            os.rmdir(mount.target.dir)
-        except OSError:
-            return False
-        return True
-
-    assert eventually(without_members, 10, every=0.001), "never without members"
 
 
 def test_a_target_that_disappears(place):

@@ -16,7 +16,7 @@ from lib import act, actions, content, kernel, settings
 from lib.cgroup import alive
 from lib.disk import Disk, kind_of
 from lib.judge import evict
-from lib.mount import complaints, mounts_at, unmount
+from lib.mount import complaints, mounts_at, remove_target, unmount
 from lib.settings import KIB, MIB, scaled
 from lib.wait import eventually
 
@@ -465,21 +465,6 @@ def test_a_bystander_runs_the_target_out_of_memory(place, mode):
 
 
 # 9: the target is removed
-
-
-def remove_target(mount):
-    """Take the target away under the mount, in the moment when its charger
-    has been killed and not yet replaced."""
-    def without_members():
-        for pid in mount.chargers():
-            os.kill(pid, signal.SIGKILL)
-        try:
-            os.rmdir(mount.target.dir)
-        except OSError:
-            return False
-        return True
-
-    assert eventually(without_members, 10, every=0.001), "never without members"
 
 
 def goes_missing(mount):

@@ -202,3 +202,18 @@ class NativeMount:
 
 def make_mount(*args, **options):
     return (NativeMount if settings.NATIVE else Mount)(*args, **options)
+
+
+def remove_target(mount):
+    """Take the target away under the mount, in the moment when its charger
+    has been killed and not yet replaced."""
+    def without_members():
+        for pid in mount.chargers():
+            os.kill(pid, signal.SIGKILL)
+        try:
+            os.rmdir(mount.target.dir)
+        except OSError:
+            return False
+        return True
+
+    assert eventually(without_members, 10, every=0.001), "never without members"

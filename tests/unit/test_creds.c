@@ -5,17 +5,10 @@
 #include "unit.h"
 
 #include <linux/capability.h>
-#include <sys/syscall.h>
 
 static bool has_fsetid(void)
 {
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct caps[2];
-
-	return syscall(SYS_capget, &head, caps) == 0 &&
-	       caps[0].effective & 1u << CAP_FSETID;
+	return creds_have(CREDS_MASK(CAP_FSETID));
 }
 
 static void test_keep_suid(void **state)
