@@ -155,16 +155,17 @@ static struct backing *backing_park(struct inode_table *table,
 	return victim;
 }
 
-uint64_t backing_close(struct inode_table *table, struct backing *backing)
+struct reservation backing_close(struct inode_table *table,
+				 struct backing *backing)
 {
+	struct reservation reserved = { 0 };
 	struct inode *inode = backing->inode;
 	struct backing *victim = NULL;
-	uint64_t reserved = 0;
 
 	inode_lock(table, inode);
 	if (--backing->opens == 0) {
-		reserved = backing->reserved_bytes;
-		backing->reserved_bytes = 0;
+		reserved = backing->reserved;
+		backing->reserved.bytes = 0;
 		victim = backing_park(table, backing);
 	}
 	inode_unlock(table, inode);

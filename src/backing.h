@@ -23,6 +23,14 @@ enum backing_use {
 	BACKING_USES,
 };
 
+struct host;
+
+/* Room that was promised to an open file. */
+struct reservation {
+	struct host *host;
+	uint64_t bytes; /* 0: none */
+};
+
 struct backing {
 	struct inode *inode;
 	int fds[BACKING_USES]; /* inode lock to set; then fixed while open */
@@ -30,7 +38,7 @@ struct backing {
 	int fuse_fd;
 	bool no_passthrough; /* inode lock: registering it failed */
 	uint32_t opens; /* inode lock */
-	uint64_t reserved_bytes; /* inode lock: of the host's room */
+	struct reservation reserved; /* inode lock */
 	_Atomic uint64_t end_bytes; /* the file's end, as far as is known */
 	uint64_t idle_since_ns; /* inode lock */
 	struct list idle_link; /* inode lock */
@@ -53,9 +61,10 @@ int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
 
 /*
  * Ends one open. Gives what was reserved, to be given back, if it was the
- * last; else 0.
+ * last; else nothing.
  */
-uint64_t backing_close(struct inode_table *table, struct backing *backing);
+struct reservation backing_close(struct inode_table *table,
+				 struct backing *backing);
 
 /* The best fd for reading and metadata; for writing; never fails. */
 int backing_read_fd(const struct backing *backing);

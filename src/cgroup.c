@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <libcgroup.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,8 +71,10 @@ struct cgroup_tree {
 struct cgroup_host {
 	struct cgroup_tree *tree;
 	char *target;
-	char *path;
-	int procs_fd;
+	char *leaf; /* below it */
+	atomic_bool is_leaf; /* which of them is the host */
+	ino_t target_ino; /* 0: never seen */
+	int procs_fd; /* -1: it isn't open */
 	uint64_t memcg_ino;
 	char *created[MAX_CREATED];
 	unsigned int n_created;
@@ -348,17 +351,12 @@ static bool needs_leaf(const struct cgroup_tree *tree, const char *path)
 
 static int host_pick(struct cgroup_host *host)
 {
-	if (!needs_leaf(host->tree, host->target)) {
-		host->path = strdup(host->target);
-		return host->path ? 0 : -ENOMEM;
-	}
-	if (asprintf(&host->path, "%s/" LEAF_NAME, host->target) < 0) {
-		host->path = NULL;
-		return -ENOMEM;
-	}
-	if (cgroup_exists(host->tree, host->path))
+	bool is_leaf = needs_leaf(host->tree, host->target);
+
+	atomic_store(&host->is_leaf, is_leaf);
+	if (!is_leaf || cgroup_exists(host->tree, host->leaf))
 		return 0;
-	return host_create(host, host->path);
+	return host_create(host, host->leaf);
 }
 
 /* The directory whose memory cgroup pays for processes in @path. */
@@ -378,20 +376,85 @@ static int memcg_ino_of(const struct cgroup_tree *tree, const char *path,
 	return 0;
 }
 
+/* What was opened stays while it is the same cgroup; 1: it is another. */
 static int host_open_files(struct cgroup_host *host)
 {
+	const char *path = cgroup_host_path(host);
+	bool was_open = host->procs_fd >= 0;
 	char name[CGROUP_PATH_MAX + 32];
+	uint64_t ino = 0;
 	int r;
 
-	r = memcg_ino_of(host->tree, host->path, &host->memcg_ino);
+	r = memcg_ino_of(host->tree, path, &ino);
 	/* A leaf may lack the controller: then its parent pays. */
-	if (r == -ENOTSUP && strcmp(host->path, host->target) != 0)
-		r = memcg_ino_of(host->tree, host->target, &host->memcg_ino);
-	if (r < 0)
+	if (r == -ENOTSUP && path != host->target)
+		r = memcg_ino_of(host->tree, host->target, &ino);
+	if (r < 0 || (was_open && ino == host->memcg_ino))
 		return r;
-	snprintf(name, sizeof(name), "%s/cgroup.procs", relative(host->path));
+	snprintf(name, sizeof(name), "%s/cgroup.procs", relative(path));
+	close_fd(host->procs_fd);
 	host->procs_fd = openat(host->tree->fd, name, O_WRONLY | O_CLOEXEC);
-	return host->procs_fd < 0 ? -errno : 0;
+	host->memcg_ino = ino;
+	return host->procs_fd < 0 ? -errno : was_open;
+}
+
+int cgroup_host_prepare(struct cgroup_tree *tree, const char *path,
+			struct cgroup_host **out)
+{
+	struct cgroup_host *host;
+
+	host = calloc(1, sizeof(*host));
+	if (!host)
+		return -ENOMEM;
+	host->tree = tree;
+	host->procs_fd = -1;
+	host->target = strdup(path);
+	if (asprintf(&host->leaf, "%s/" LEAF_NAME, path) < 0)
+		host->leaf = NULL;
+	if (!host->target || !host->leaf) {
+		cgroup_host_free(host);
+		return -ENOMEM;
+	}
+	*out = host;
+	return 0;
+}
+
+/* What others made anew isn't given back. */
+static void host_disown_created(struct cgroup_host *host)
+{
+	while (host->n_created)
+		free(host->created[--host->n_created]);
+}
+
+/* Whether the target is there; notes when it is not what it was. */
+static int host_find_target(struct cgroup_host *host)
+{
+	struct stat st;
+	int r;
+
+	r = fstatat(host->tree->fd, relative(host->target), &st, 0) < 0 ?
+		    -errno :
+		    0;
+	if (host->target_ino && (r < 0 || st.st_ino != host->target_ino))
+		host_disown_created(host);
+	if (r == 0)
+		host->target_ino = st.st_ino;
+	return r;
+}
+
+int cgroup_host_open(struct cgroup_host *host, bool create)
+{
+	int r = 0;
+
+	if (create)
+		r = host_create_missing(host, host->target);
+	if (r == 0)
+		r = host_find_target(host);
+	if (r == 0)
+		r = host_pick(host);
+	if (r == 0)
+		r = host_open_files(host);
+	return r;
 }
 
 int cgroup_host_new(struct cgroup_tree *tree, const char *path, bool create,
@@ -400,21 +463,10 @@ int cgroup_host_new(struct cgroup_tree *tree, const char *path, bool create,
 	struct cgroup_host *host;
 	int r;
 
-	host = calloc(1, sizeof(*host));
-	if (!host)
-		return -ENOMEM;
-	host->tree = tree;
-	host->procs_fd = -1;
-	host->target = strdup(path);
-	r = host->target ? 0 : -ENOMEM;
-	if (r == 0 && create)
-		r = host_create_missing(host, path);
-	if (r == 0 && !cgroup_exists(tree, path))
-		r = -ENOENT;
-	if (r == 0)
-		r = host_pick(host);
-	if (r == 0)
-		r = host_open_files(host);
+	r = cgroup_host_prepare(tree, path, &host);
+	if (r < 0)
+		return r;
+	r = cgroup_host_open(host, create);
 	if (r < 0) {
 		cgroup_host_free(host);
 		return r;
@@ -432,7 +484,7 @@ struct cgroup_host *cgroup_host_free(struct cgroup_host *host)
 		delete_one(host->created[--host->n_created]);
 		free(host->created[host->n_created]);
 	}
-	free(host->path);
+	free(host->leaf);
 	free(host->target);
 	free(host);
 	return NULL;
@@ -445,7 +497,7 @@ const char *cgroup_host_target(const struct cgroup_host *host)
 
 const char *cgroup_host_path(const struct cgroup_host *host)
 {
-	return host->path;
+	return atomic_load(&host->is_leaf) ? host->leaf : host->target;
 }
 
 int cgroup_host_procs_fd(const struct cgroup_host *host)
@@ -462,6 +514,21 @@ const char *cgroup_host_created(const struct cgroup_host *host,
 				unsigned int index)
 {
 	return index < host->n_created ? host->created[index] : NULL;
+}
+
+int cgroup_target_check(const struct cgroup_tree *tree, const char *path)
+{
+	char name[CGROUP_PATH_MAX + 32];
+	uint64_t ino;
+	int r;
+
+	r = memcg_ino_of(tree, path, &ino);
+	if (r == -ENOTSUP && !cgroup_exists(tree, path))
+		r = -ENOENT;
+	if (r < 0)
+		return r;
+	snprintf(name, sizeof(name), "%s/cgroup.procs", relative(path));
+	return faccessat(tree->fd, name, W_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 
 /* The number in a file of one number; "max" is UINT64_MAX. */
@@ -556,7 +623,7 @@ int cgroup_host_room(const struct cgroup_host *host, struct cgroup_room *room)
 	char *slash;
 	int r;
 
-	strcpy(path, host->path);
+	strcpy(path, cgroup_host_path(host));
 	for (bool own = true;; own = false) {
 		dir_fd = openat(host->tree->fd, relative(path),
 				O_PATH | O_DIRECTORY | O_CLOEXEC);

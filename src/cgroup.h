@@ -55,6 +55,15 @@ struct cgroup_host;
 int cgroup_host_new(struct cgroup_tree *tree, const char *path, bool create,
 		    struct cgroup_host **out);
 
+/*
+ * The same in two steps: a host that isn't open has paths alone. It may be
+ * opened again, by one thread: if its target was removed meanwhile and made
+ * anew, that is the host from then on, and 1 is returned.
+ */
+int cgroup_host_prepare(struct cgroup_tree *tree, const char *path,
+			struct cgroup_host **out);
+int cgroup_host_open(struct cgroup_host *host, bool create);
+
 /* Also removes the cgroups made by cgroup_host_new(), where empty. */
 struct cgroup_host *cgroup_host_free(struct cgroup_host *host);
 
@@ -70,6 +79,13 @@ uint64_t cgroup_host_memcg_ino(const struct cgroup_host *host);
 /* The directories made here, the deepest last; NULL after the last one. */
 const char *cgroup_host_created(const struct cgroup_host *host,
 				unsigned int index);
+
+/*
+ * Whether a host can be made of that path, as far as is known without trying,
+ * with the rights that the calling thread has now: -ENOENT: no such cgroup;
+ * -ENOTSUP; -EACCES: its cgroup.procs can't be written.
+ */
+int cgroup_target_check(const struct cgroup_tree *tree, const char *path);
 
 struct cgroup_room {
 	/*

@@ -17,8 +17,7 @@ int charge_new(const struct charge_config *config, struct charge **out)
 	charge = calloc(1, sizeof(*charge));
 	if (!charge)
 		return -ENOMEM;
-	charge->rule = config->rule;
-	charge->host = config->host;
+	charge->fallback = config->fallback;
 	charge->stats = config->stats;
 	charge->arena = config->arena;
 	charge->sees_owners = config->sees_owners;
@@ -47,10 +46,11 @@ void charge_set_connection(struct charge *charge, int fuse_fd,
 /* -- making files resident -- */
 
 /* The state of the clock and of the host that a look at pages is good for. */
-static struct shadow_moment moment(struct charge *charge)
+static struct shadow_moment moment(const struct charge *charge,
+				   struct host *host)
 {
 	return (struct shadow_moment){
-		.reclaims = host_reclaims(charge->host),
+		.reclaims = host_reclaims(host),
 		/* A claim in the dark drops all: once is enough. */
 		.time_s = charge->sees_owners ?
 				  (uint32_t)(now_ns() / 1000000000u) :
@@ -58,17 +58,18 @@ static struct shadow_moment moment(struct charge *charge)
 	};
 }
 
-static int claim(struct charge *charge, int fd, uint64_t size_bytes,
+static int claim(struct charge *charge, const struct binding *binding,
+		 const struct backing *backing, uint64_t size_bytes,
 		 struct residency_found *found)
 {
 	struct ring_call call = {
 		.op = RING_CLAIM,
-		.fd = fd,
+		.fd = backing_read_fd(backing),
 		.length = size_bytes,
 	};
 	int64_t r;
 
-	r = charge_call(charge, &call);
+	r = charge_call(charge, binding, &call);
 	if (r < 0)
 		return (int)r;
 	stats_add(charge->stats, STATS_claims, 1);
@@ -80,54 +81,64 @@ static int claim(struct charge *charge, int fd, uint64_t size_bytes,
 	return 0;
 }
 
-static int read_ahead(struct charge *charge, int fd, uint64_t offset,
-		      uint64_t length)
+int charge_range(struct charge *charge, const struct binding *binding,
+		 const struct backing *backing, uint64_t offset,
+		 uint64_t length)
 {
 	struct ring_call call = {
 		.op = RING_AHEAD,
-		.fd = fd,
+		.fd = backing_read_fd(backing),
 		.offset = offset,
 		.length = length,
 	};
 	int64_t r;
 
-	r = charge_call(charge, &call);
+	r = charge_call(charge, binding, &call);
 	if (r == 0)
 		stats_add(charge->stats, STATS_ahead_bytes, length);
 	return (int)r;
 }
 
+/*
+ * What was found and done for a host holds only as long as the inode is bound
+ * to that host: whoever binds it to another does so under the same lock.
+ */
 static void set_shadow(struct charge *charge, struct inode *inode,
-		       uint64_t size_bytes, uint64_t owned,
+		       struct host *host, uint64_t size_bytes, uint64_t owned,
 		       const struct shadow_moment *now)
 {
 	inode_lock(charge->table, inode);
-	shadow_set(&inode->shadow, pages_of(size_bytes), owned, now);
-	account_charge(host_account(charge->host), &inode->charge,
-		       owned * page_bytes());
+	if (binding_of(charge, inode)->host == host) {
+		shadow_set(&inode->shadow, pages_of(size_bytes), owned, now);
+		account_charge(host_account(host), &inode->charge,
+			       owned * page_bytes());
+	}
 	inode_unlock(charge->table, inode);
 }
 
 int charge_ahead(struct charge *charge, struct backing *backing,
 		 uint64_t size_bytes, enum shadow_need need)
 {
+	const struct binding *binding = binding_of(charge, backing->inode);
 	struct residency_found found = { 0 };
-	struct shadow_moment now = moment(charge);
-	int fd = backing_read_fd(backing);
 	uint64_t pages = pages_of(size_bytes);
+	struct shadow_moment now;
 	int r;
 
+	if (!binding->host)
+		return -EHOSTDOWN;
+	now = moment(charge, binding->host);
 	if (need == SHADOW_NEEDS_CLAIM) {
-		r = claim(charge, fd, size_bytes, &found);
+		r = claim(charge, binding, backing, size_bytes, &found);
 		if (r < 0)
 			return r;
 	}
 	if (found.resident_pages + found.foreign_pages < pages) {
-		r = read_ahead(charge, fd, 0, size_bytes);
+		r = charge_range(charge, binding, backing, 0, size_bytes);
 		if (r < 0)
 			return r;
 	}
-	set_shadow(charge, backing->inode, size_bytes,
+	set_shadow(charge, backing->inode, binding->host, size_bytes,
 		   pages - found.foreign_pages, &now);
 	return 0;
 }
@@ -136,31 +147,122 @@ int charge_ahead(struct charge *charge, struct backing *backing,
 static int claim_only(struct charge *charge, struct backing *backing,
 		      uint64_t size_bytes)
 {
-	struct shadow_moment now = moment(charge);
+	const struct binding *binding = binding_of(charge, backing->inode);
 	struct residency_found found = { 0 };
+	struct shadow_moment now;
 	int r;
 
-	r = claim(charge, backing_read_fd(backing), size_bytes, &found);
+	if (!binding->host)
+		return -EHOSTDOWN;
+	now = moment(charge, binding->host);
+	r = claim(charge, binding, backing, size_bytes, &found);
 	if (r == 0)
-		set_shadow(charge, backing->inode, size_bytes,
+		set_shadow(charge, backing->inode, binding->host, size_bytes,
 			   found.resident_pages, &now);
 	return r;
 }
 
-/* The room for the file; what it has reserved already is its own. */
-static uint64_t room_for(struct charge *charge, struct backing *backing)
+uint64_t charge_room(struct charge *charge, struct host *host,
+		     struct backing *backing)
 {
 	uint64_t own;
 
 	inode_lock(charge->table, backing->inode);
-	own = backing->reserved_bytes;
+	own = backing->reserved.host == host ? backing->reserved.bytes : 0;
 	inode_unlock(charge->table, backing->inode);
-	return host_room(charge->host) + own;
+	return host_room(host) + own;
+}
+
+bool charge_bind(struct charge *charge, struct inode *inode,
+		 const struct binding *binding)
+{
+	const struct binding *old;
+	bool is_moved;
+
+	inode_lock(charge->table, inode);
+	old = binding_of(charge, inode);
+	atomic_store_explicit(&inode->binding, binding, memory_order_release);
+	is_moved = old->host != binding->host;
+	if (is_moved) {
+		shadow_forget(&inode->shadow);
+		account_uncharge(&inode->charge);
+	}
+	inode_unlock(charge->table, inode);
+	return (is_moved && binding->host) || charge_needs_pin(charge, inode);
+}
+
+struct gate *charge_gate(const struct charge *charge, const struct inode *inode)
+{
+	const struct binding *binding = binding_of(charge, inode);
+
+	return binding->host ? host_gate(binding->host) : NULL;
+}
+
+bool charge_is_silent(const struct charge *charge, const struct inode *inode)
+{
+	const struct binding *binding = binding_of(charge, inode);
+
+	return binding->host && charger_is_silent(host_charger(binding->host));
+}
+
+/* Half of its pages there: who uses it wants all of them back. */
+static bool is_in_use(uint64_t resident, uint64_t size_bytes)
+{
+	return resident && resident >= pages_of(size_bytes) / 2;
+}
+
+static int64_t move_backing(struct charge *charge, struct backing *backing)
+{
+	const struct binding *binding = binding_of(charge, backing->inode);
+	uint64_t resident, size_bytes, owned;
+	struct stat st;
+	int r;
+
+	if (!binding->host)
+		return 0;
+	if (fstat(backing_read_fd(backing), &st) < 0)
+		return -errno;
+	size_bytes = (uint64_t)st.st_size;
+	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
+	if (r < 0 || !resident)
+		return r;
+	if (is_in_use(resident, size_bytes) &&
+	    size_bytes <= charge_room(charge, binding->host, backing))
+		r = charge_ahead(charge, backing, size_bytes,
+				 SHADOW_NEEDS_CLAIM);
+	else
+		r = claim_only(charge, backing, size_bytes);
+	if (r < 0)
+		return r;
+	inode_lock(charge->table, backing->inode);
+	owned = backing->inode->shadow.owned_pages;
+	inode_unlock(charge->table, backing->inode);
+	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
+	return r < 0 ? r : resident > owned ? (int64_t)(resident - owned) : 0;
+}
+
+int64_t charge_move(struct charge *charge, struct inode *inode)
+{
+	struct backing *backing;
+	int64_t r;
+
+	if (charge_needs_pin(charge, inode))
+		charge_unpin(charge, inode);
+	r = backing_open(charge->table, inode, false, false, &backing);
+	if (r < 0)
+		return r;
+	stats_add(charge->stats, STATS_moves, 1);
+	r = move_backing(charge, backing);
+	if (r == 0)
+		charge_pin(charge, backing);
+	charge_close_backing(charge, backing);
+	return r;
 }
 
 void charge_refill(struct charge *charge, struct backing *backing,
 		   bool readable)
 {
+	const struct binding *binding = binding_of(charge, backing->inode);
 	int fd = backing_read_fd(backing);
 	uint64_t size_bytes, resident;
 	struct stat st;
@@ -168,13 +270,13 @@ void charge_refill(struct charge *charge, struct backing *backing,
 	inode_lock(charge->table, backing->inode);
 	readable |= backing->opens > 1;
 	inode_unlock(charge->table, backing->inode);
-	if (!charge->host || !readable || fstat(fd, &st) < 0)
+	if (!binding->host || !readable || fstat(fd, &st) < 0)
 		return;
 	size_bytes = (uint64_t)st.st_size;
 	atomic_store_explicit(&backing->end_bytes, size_bytes,
 			      memory_order_relaxed);
-	if (size_bytes > charge->rule.ahead_bytes ||
-	    size_bytes > room_for(charge, backing)) {
+	if (size_bytes > binding->rule.ahead_bytes ||
+	    size_bytes > charge_room(charge, binding->host, backing)) {
 		stats_add(charge->stats, STATS_unsafe_maps, 1);
 		return;
 	}
@@ -187,9 +289,10 @@ void charge_refill(struct charge *charge, struct backing *backing,
 /* -- opening -- */
 
 /* The look of a shadow at the kernel's count; without that, a claim. */
-static enum shadow_need look(struct charge *charge, struct backing *backing)
+static enum shadow_need look(struct charge *charge, struct host *host,
+			     struct backing *backing)
 {
-	struct shadow_moment now = moment(charge);
+	struct shadow_moment now = moment(charge, host);
 	struct inode *inode = backing->inode;
 	enum shadow_need need;
 	uint64_t resident;
@@ -203,29 +306,33 @@ static enum shadow_need look(struct charge *charge, struct backing *backing)
 }
 
 /* Room for the file is promised once, as long as it is open at all. */
-static void reserve(struct charge *charge, struct backing *backing,
-		    uint64_t size_bytes)
+static void reserve(struct charge *charge, struct host *host,
+		    struct backing *backing, uint64_t size_bytes)
 {
 	bool first;
 
 	inode_lock(charge->table, backing->inode);
-	first = backing->reserved_bytes == 0;
+	first = backing->reserved.bytes == 0;
 	if (first)
-		backing->reserved_bytes = size_bytes;
+		backing->reserved = (struct reservation){
+			.host = host,
+			.bytes = size_bytes,
+		};
 	inode_unlock(charge->table, backing->inode);
 	if (first)
-		host_reserve(charge->host, size_bytes);
+		host_reserve(host, size_bytes);
 }
 
 /* What is known of a file at its open; a new one is known to be empty. */
 struct facts_seen {
+	const struct binding *binding;
 	enum shadow_need need;
 	uint64_t size_bytes;
 };
 
-static bool host_is_down(const struct charge *charge)
+static bool host_is_down(const struct binding *binding)
 {
-	return charge->host && charger_is_down(host_charger(charge->host));
+	return binding->host && charger_is_down(host_charger(binding->host));
 }
 
 static enum policy_path choose(const struct charge_file *file,
@@ -233,6 +340,7 @@ static enum policy_path choose(const struct charge_file *file,
 			       const struct facts_seen *seen, bool is_down)
 {
 	struct charge *charge = file->charge;
+	const struct binding *binding = seen->binding;
 	bool all_owned = seen->need == SHADOW_NEEDS_NOTHING && !is_down;
 	struct policy_facts facts = {
 		.can_passthrough = charge->can_passthrough,
@@ -245,14 +353,15 @@ static enum policy_path choose(const struct charge_file *file,
 		.size_bytes = seen->size_bytes,
 	};
 
-	if (charge->host) {
-		facts.room_bytes = room_for(charge, file->backing);
+	if (binding->host) {
+		facts.room_bytes =
+			charge_room(charge, binding->host, file->backing);
 		facts.opener_in_host =
 			(file->writable || !all_owned) &&
-			charge->rule.io != POLICY_IO_STRICT &&
-			host_has_thread(charge->host, request->tid);
+			binding->rule.io != POLICY_IO_STRICT &&
+			host_has_thread(binding->host, request->tid);
 	}
-	return policy_choose(&charge->rule, &facts);
+	return policy_choose(&binding->rule, &facts);
 }
 
 /*
@@ -264,13 +373,14 @@ static int prepare(const struct charge_file *file,
 		   const struct facts_seen *seen, enum policy_path *path)
 {
 	struct charge *charge = file->charge;
+	struct host *host = seen->binding->host;
 	bool is_known = seen->need == SHADOW_NEEDS_NOTHING;
 	int r = 0;
 
 	switch (*path) {
 	case POLICY_AHEAD:
 	case POLICY_STRICT_AHEAD:
-		reserve(charge, file->backing, seen->size_bytes);
+		reserve(charge, host, file->backing, seen->size_bytes);
 		if (!is_known)
 			r = charge_ahead(charge, file->backing,
 					 seen->size_bytes, seen->need);
@@ -284,10 +394,10 @@ static int prepare(const struct charge_file *file,
 			stats_add(charge->stats, STATS_unsafe_maps, 1);
 		break;
 	case POLICY_PASSTHROUGH:
-		if (!charge->host)
+		if (!host)
 			break;
 		if (is_known)
-			reserve(charge, file->backing, seen->size_bytes);
+			reserve(charge, host, file->backing, seen->size_bytes);
 		if (seen->need == SHADOW_NEEDS_CLAIM)
 			r = claim_only(charge, file->backing, seen->size_bytes);
 		break;
@@ -345,10 +455,13 @@ static int see_file(const struct charge_file *file, struct facts_seen *seen)
 {
 	struct charge *charge = file->charge;
 	struct inode *inode = file->backing->inode;
+	struct host *host;
 	struct stat st;
 
-	seen->need = charge->host ? look(charge, file->backing) :
-				    SHADOW_NEEDS_PAGES;
+	seen->binding = binding_of(charge, inode);
+	host = seen->binding->host;
+	seen->need = host ? look(charge, host, file->backing) :
+			    SHADOW_NEEDS_PAGES;
 	if (seen->need == SHADOW_NEEDS_NOTHING) {
 		inode_lock(charge->table, inode);
 		seen->size_bytes = inode->shadow.file_pages * page_bytes();
@@ -368,23 +481,26 @@ static int open_path(const struct charge_file *file,
 		     const struct facts_seen *seen, struct charge_reply *reply)
 {
 	struct charge *charge = file->charge;
-	bool was_down = host_is_down(charge), is_down;
+	bool was_down = host_is_down(seen->binding), is_down;
 	enum policy_path path;
 	int late, r;
 
 	path = choose(file, request, seen, was_down);
 	late = prepare(file, seen, &path);
 	/* The charger may have been found gone just now. */
-	is_down = late < 0 || host_is_down(charge);
+	is_down = late < 0 || host_is_down(seen->binding);
 	if (is_down && !was_down)
 		path = choose(file, request, seen, true);
 	if (path == POLICY_REFUSE) {
 		stats_add(charge->stats, STATS_opens_refused, 1);
 		return late < 0 ? late : -EHOSTDOWN;
 	}
+	if (seen->binding->rule.pin && !is_down)
+		charge_pin(charge, file->backing);
 	r = reply_path(file, path, reply);
 	if (r == 0)
-		count_open(charge, reply->direct_io, charge->host && !is_down);
+		count_open(charge, reply->direct_io,
+			   seen->binding->host && !is_down);
 	return r;
 }
 
@@ -477,7 +593,8 @@ int charge_open(struct charge *charge, const struct charge_request *request,
 int charge_create(struct charge *charge, const struct charge_request *request,
 		  int fd, struct charge_reply *reply)
 {
-	static const struct facts_seen empty = {
+	struct facts_seen empty = {
+		.binding = binding_of(charge, request->inode),
 		.need = SHADOW_NEEDS_NOTHING,
 	};
 	struct charge_file file = file_of(charge, request);
@@ -489,10 +606,10 @@ int charge_create(struct charge *charge, const struct charge_request *request,
 
 void charge_close_backing(struct charge *charge, struct backing *backing)
 {
-	uint64_t reserved = backing_close(charge->table, backing);
+	struct reservation reserved = backing_close(charge->table, backing);
 
-	if (reserved)
-		host_unreserve(charge->host, reserved);
+	if (reserved.bytes)
+		host_unreserve(reserved.host, reserved.bytes);
 }
 
 void charge_close(const struct charge_file *file)

@@ -17,15 +17,13 @@
 #include "arena.h"
 #include "backing.h"
 #include "charger_ops.h"
-#include "host.h"
-#include "policy.h"
+#include "hosts.h"
 #include "stats.h"
 
 struct charge;
 
 struct charge_config {
-	struct policy_rule rule;
-	struct host *host; /* NULL: nothing is enforced */
+	const struct binding *fallback; /* of inodes that have none */
 	struct stats *stats;
 	struct arena *arena;
 	bool sees_owners; /* of pages: chargers can read /proc/kpagecgroup */
@@ -58,6 +56,53 @@ void charge_set_table(struct charge *charge, struct inode_table *table);
  */
 void charge_set_connection(struct charge *charge, int fuse_fd,
 			   bool can_passthrough);
+
+/*
+ * Another rule holds for the inode from now on. True: it has another host, or
+ * is pinned no longer: charge_move() is to see to the pages that are there.
+ */
+bool charge_bind(struct charge *charge, struct inode *inode,
+		 const struct binding *binding);
+
+/*
+ * Claims what is resident of the inode's file for its host, and brings back
+ * what it had to drop. The pages that stayed another's, as they are mapped,
+ * say; or -errno.
+ */
+int64_t charge_move(struct charge *charge, struct inode *inode);
+
+/* The gate before the inode's host; NULL: nothing is enforced. */
+struct gate *charge_gate(const struct charge *charge,
+			 const struct inode *inode);
+
+/* Whether that host doesn't answer, so that who waited need not any more. */
+bool charge_is_silent(const struct charge *charge, const struct inode *inode);
+
+/*
+ * Whether the inode's pin isn't what it should be: its charger died, or its
+ * rule changed. charge_move() mends that.
+ */
+bool charge_needs_pin(struct charge *charge, struct inode *inode);
+
+/* The file is about to lose its last name: it needn't stay resident. */
+void charge_unpin(struct charge *charge, struct inode *inode);
+
+/* What is known, or can be seen, of an inode's file. */
+struct charge_view {
+	const struct binding *binding;
+	enum policy_path read_path; /* of an open now, by a stranger */
+	enum policy_path write_path;
+	const char *why; /* of the first */
+	uint64_t size_bytes;
+	uint64_t resident_bytes;
+	int64_t foreign_bytes; /* -1: it can't be told */
+	bool is_pinned;
+	bool is_open;
+};
+
+/* Looks at the file, and changes nothing. 0 or -errno. */
+int charge_look(struct charge *charge, struct inode *inode,
+		struct charge_view *view);
 
 struct charge_request {
 	struct inode *inode;

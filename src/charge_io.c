@@ -11,7 +11,10 @@
 #include <linux/fs.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+
+#define COPY_PIECE_BYTES (8 << 20)
 
 /* -- calls -- */
 
@@ -33,19 +36,27 @@ static int64_t make_here(struct charge *charge, struct ring_call *call)
 	return call->result;
 }
 
-int64_t charge_call(struct charge *charge, struct ring_call *call)
+int64_t charge_call(struct charge *charge, const struct binding *binding,
+		    struct ring_call *call)
 {
 	int64_t r = -EHOSTDOWN;
 
-	if (charge->host)
-		r = charger_call(host_charger(charge->host), call);
+	if (binding->host)
+		r = charger_call(host_charger(binding->host), call);
 	/* What makes pages the host's can't be made by anybody else. */
 	if (call->op == RING_CLAIM || call->op == RING_AHEAD)
 		return r;
 	if ((r == -EHOSTDOWN || r == -ETIMEDOUT) &&
-	    (!charge->host || charge->rule.on_error == POLICY_OPENER))
+	    (!binding->host || binding->rule.on_error == POLICY_OPENER))
 		r = make_here(charge, call);
 	return r;
+}
+
+static int64_t file_call(const struct charge_file *file, struct ring_call *call)
+{
+	return charge_call(file->charge,
+			   binding_of(file->charge, file->backing->inode),
+			   call);
 }
 
 /* -- reading and writing -- */
@@ -79,7 +90,7 @@ int64_t charge_read(struct charge_read *read)
 		.length = read->size,
 		.buffer = arena_offset(charge->arena, read->data),
 	};
-	return charge_call(charge, &call);
+	return file_call(&read->file, &call);
 }
 
 int64_t charge_read_pipe(const struct charge_read *read, int pipe_fd)
@@ -94,7 +105,7 @@ int64_t charge_read_pipe(const struct charge_read *read, int pipe_fd)
 	};
 
 	stats_add(charge->stats, STATS_strict_reads, 1);
-	return charge_call(charge, &call);
+	return file_call(&read->file, &call);
 }
 
 static uint32_t write_flags(const struct charge_write *write)
@@ -157,7 +168,7 @@ int64_t charge_write(const struct charge_write *write)
 		.flags = write_flags(write),
 		.buffer = arena_offset(charge->arena, buffer),
 	};
-	n = charge_call(charge, &call);
+	n = file_call(&write->file, &call);
 	if (n > 0)
 		note_end(write, n);
 	/* Direct writes drop the pages that they pass by. */
@@ -175,17 +186,19 @@ static void forget_pages(struct charge *charge, struct inode *inode)
 	inode_unlock(charge->table, inode);
 }
 
-static int truncate_fd(struct charge *charge, int fd, uint64_t size,
-		       uint32_t flags)
+static int truncate_backing(struct charge *charge,
+			    const struct backing *backing, uint64_t size,
+			    uint32_t flags)
 {
 	struct ring_call call = {
 		.op = RING_TRUNCATE,
-		.fd = fd,
+		.fd = backing_write_fd(backing),
 		.offset = size,
 		.flags = flags,
 	};
 
-	return (int)charge_call(charge, &call);
+	return (int)charge_call(charge, binding_of(charge, backing->inode),
+				&call);
 }
 
 int charge_truncate(struct charge *charge, struct inode *inode,
@@ -198,8 +211,7 @@ int charge_truncate(struct charge *charge, struct inode *inode,
 	int r;
 
 	if (file && backing_write_fd(file->backing) >= 0) {
-		r = truncate_fd(charge, backing_write_fd(file->backing), size,
-				flags);
+		r = truncate_backing(charge, file->backing, size, flags);
 		forget_pages(charge, inode);
 		if (r == 0 && size)
 			charge_refill(charge, file->backing, file->readable);
@@ -208,7 +220,7 @@ int charge_truncate(struct charge *charge, struct inode *inode,
 	r = backing_open(charge->table, inode, true, false, &backing);
 	if (r < 0)
 		return r;
-	r = truncate_fd(charge, backing_write_fd(backing), size, flags);
+	r = truncate_backing(charge, backing, size, flags);
 	forget_pages(charge, inode);
 	if (r == 0 && size)
 		charge_refill(charge, backing, false);
@@ -229,11 +241,56 @@ int charge_fallocate(const struct charge_file *file, int mode, uint64_t offset,
 	};
 	int64_t r;
 
-	r = charge_call(charge, &call);
+	r = file_call(file, &call);
 	forget_pages(charge, file->backing->inode);
 	if (r == 0)
 		charge_refill(charge, file->backing, file->readable);
 	return (int)r;
+}
+
+/*
+ * The charger that writes would bring in the pages it reads, too. Where they
+ * are another host's, that one's charger does it first, piece by piece.
+ */
+static int64_t copy_for_two(const struct charge_copy *copy,
+			    struct ring_call *call)
+{
+	const struct charge_file *in = &copy->in;
+	struct charge *charge = in->charge;
+	uint64_t end = copy->in_offset + copy->length;
+	int64_t n, done = 0;
+	struct stat st;
+	int r;
+
+	if (fstat(backing_read_fd(in->backing), &st) < 0)
+		return -errno;
+	if (end > (uint64_t)st.st_size)
+		end = (uint64_t)st.st_size;
+	while (call->offset < end) {
+		call->length = end - call->offset < COPY_PIECE_BYTES ?
+				       end - call->offset :
+				       COPY_PIECE_BYTES;
+		r = charge_range(charge, binding_of(charge, in->backing->inode),
+				 in->backing, call->offset, call->length);
+		if (r < 0)
+			return done ? done : r;
+		n = file_call(&copy->out, call);
+		if (n <= 0)
+			return done ? done : n;
+		done += n;
+		call->offset += (uint64_t)n;
+		call->offset2 += (uint64_t)n;
+	}
+	return done;
+}
+
+static bool is_of_two_hosts(const struct charge_copy *copy)
+{
+	const struct charge_file *in = &copy->in, *out = &copy->out;
+	struct host *host = binding_of(in->charge, in->backing->inode)->host;
+
+	return host &&
+	       host != binding_of(out->charge, out->backing->inode)->host;
 }
 
 int64_t charge_copy_range(const struct charge_copy *copy)
@@ -250,7 +307,8 @@ int64_t charge_copy_range(const struct charge_copy *copy)
 	};
 	int64_t n;
 
-	n = charge_call(charge, &call);
+	n = is_of_two_hosts(copy) ? copy_for_two(copy, &call) :
+				    file_call(&copy->out, &call);
 	forget_pages(charge, copy->out.backing->inode);
 	if (n > 0)
 		charge_refill(charge, copy->out.backing, copy->out.readable);

@@ -5,9 +5,10 @@
 
 #include "charge.h"
 
+#include <stdatomic.h>
+
 struct charge {
-	struct policy_rule rule;
-	struct host *host;
+	const struct binding *fallback;
 	struct stats *stats;
 	struct inode_table *table;
 	struct arena *arena;
@@ -16,12 +17,23 @@ struct charge {
 	bool can_passthrough;
 };
 
+/* The rule that holds for the inode now, and the host; it never goes away. */
+static inline const struct binding *binding_of(const struct charge *charge,
+					       const struct inode *inode)
+{
+	const struct binding *binding =
+		atomic_load_explicit(&inode->binding, memory_order_acquire);
+
+	return binding ? binding : charge->fallback;
+}
+
 /*
  * Has a call made by the charger of the host, or, without a host, or without
  * a charger where the rule says so, by the calling thread: its result, which
  * is in *call with what else it gave.
  */
-int64_t charge_call(struct charge *charge, struct ring_call *call);
+int64_t charge_call(struct charge *charge, const struct binding *binding,
+		    struct ring_call *call);
 
 /*
  * Makes the file's pages resident, and the host's. @need tells how much of
@@ -29,6 +41,22 @@ int64_t charge_call(struct charge *charge, struct ring_call *call);
  */
 int charge_ahead(struct charge *charge, struct backing *backing,
 		 uint64_t size_bytes, enum shadow_need need);
+
+/* The host's room for the file; what it has reserved already is its own. */
+uint64_t charge_room(struct charge *charge, struct host *host,
+		     struct backing *backing);
+
+/*
+ * Pins the file, if its rule says so and it isn't: after its pages are the
+ * host's. Without budget or memory it isn't pinned, which is counted, and
+ * said once.
+ */
+void charge_pin(struct charge *charge, struct backing *backing);
+
+/* Makes a range resident by the binding's charger. */
+int charge_range(struct charge *charge, const struct binding *binding,
+		 const struct backing *backing, uint64_t offset,
+		 uint64_t length);
 
 /*
  * The file grew, or pages of it were dropped: makes it resident again for

@@ -8,6 +8,7 @@
 #include "util.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,18 +24,33 @@
 #define ASLEEP_LOOK_US 10000
 #define SPAWN_TRIES 100
 
+/* In the word that counts calls: one more, and one of those being made. */
+#define CALL_COUNTED (UINT64_C(1) << 32)
+#define CALL_IN_FLIGHT UINT64_C(1)
+#define IN_FLIGHT_MASK (CALL_COUNTED - 1)
+
 struct charger {
-	struct spawner *spawner;
-	struct charger_birth birth;
+	struct charger_config config; /* the birth is the supervisor's */
 	char *name;
 	struct ring *ring;
 	int pidfd; /* supervisor only; -1: none alive */
 	_Atomic pid_t pid; /* set by the supervisor */
 	int stop_fd;
 	int look_fd; /* the supervisor is to see whether it is asleep */
+	int wake_fd; /* a call was posted while it was away */
 	pthread_t supervisor;
-	uint64_t timeout_ns;
+	/*
+	 * Calls so far and in flight, against away: who posts a call counts
+	 * it, then looks whether the charger is away; who sends it away says
+	 * so, then looks whether there was a call.
+	 */
+	_Atomic uint64_t calls;
+	atomic_bool away;
+	uint64_t idle_calls; /* supervisor only: calls when last looked at, */
+	uint64_t idle_since_ns; /* and since when it has been that */
 	atomic_uint restarts;
+	atomic_uint life; /* counts the starts */
+	atomic_int kept; /* for which it stays */
 	atomic_bool hurry;
 	atomic_bool silent; /* a call timed out, and none was made since */
 	/* From a restart that fails to one that succeeds: for openers. */
@@ -51,11 +67,13 @@ struct charger {
 /* No charger lives: what the last one left is there for this one. */
 static int charger_try_spawn(struct charger *charger, uint64_t timeout_ns)
 {
+	struct charger_config *config = &charger->config;
 	pid_t pid;
 	int r;
 
+	atomic_fetch_add(&charger->life, 1);
 	ring_repost(charger->ring);
-	r = spawner_spawn(charger->spawner, &charger->birth, &charger->pidfd,
+	r = spawner_spawn(config->spawner, &config->birth, &charger->pidfd,
 			  &pid);
 	if (r < 0)
 		return r;
@@ -63,17 +81,24 @@ static int charger_try_spawn(struct charger *charger, uint64_t timeout_ns)
 	r = ring_wait_ready(charger->ring, charger->pidfd, charger->stop_fd,
 			    timeout_ns);
 	if (r < 0) {
-		spawner_kill(charger->spawner, charger->pid);
+		spawner_kill(config->spawner, charger->pid);
 		charger->pidfd = close_fd(charger->pidfd);
 	}
+	charger->idle_since_ns = now_ns();
 	return r;
 }
 
 /* One that is killed before it is ready says nothing of the host. */
 static int charger_spawn(struct charger *charger, uint64_t timeout_ns)
 {
-	int r = -ESRCH;
+	struct charger_config *config = &charger->config;
+	int r = 0;
 
+	if (config->renew)
+		r = config->renew(config->userdata, &config->birth);
+	if (r < 0)
+		return r;
+	r = -ESRCH;
 	for (int i = 0; i < SPAWN_TRIES && r == -ESRCH; i++)
 		r = charger_try_spawn(charger, timeout_ns);
 	return r;
@@ -105,6 +130,7 @@ static void lost_spawner(void)
 
 static void charger_restart(struct charger *charger)
 {
+	bool was_away = atomic_load(&charger->away);
 	bool was_down;
 	int r;
 
@@ -115,6 +141,7 @@ static void charger_restart(struct charger *charger)
 	r = charger_spawn(charger, UINT64_MAX);
 	if (r == -ECANCELED)
 		return;
+	atomic_store(&charger->away, false);
 	if (r < 0) {
 		was_down = atomic_exchange(&charger->down, true);
 		if (!was_down)
@@ -126,8 +153,13 @@ static void charger_restart(struct charger *charger)
 		return;
 	}
 	atomic_store(&charger->down, false);
-	atomic_fetch_add_explicit(&charger->restarts, 1, memory_order_relaxed);
-	log_debug("charger in %s restarted", charger->name);
+	if (!was_away)
+		atomic_fetch_add_explicit(&charger->restarts, 1,
+					  memory_order_relaxed);
+	log_debug("charger in %s %s", charger->name,
+		  was_away ? "started" : "restarted");
+	if (charger->config.started)
+		charger->config.started(charger->config.userdata);
 }
 
 /* Whether a thread of the charger runs, or waits for a disk. */
@@ -176,7 +208,60 @@ static void charger_look(struct charger *charger)
 
 	eventfd_read(charger->look_fd, &count);
 	if (charger->pidfd >= 0 && !is_working(charger))
-		spawner_kill(charger->spawner, charger->pid);
+		spawner_kill(charger->config.spawner, charger->pid);
+}
+
+/* Nobody has needed it for a while: it leaves its cgroup alone. */
+static void charger_leave_if_idle(struct charger *charger)
+{
+	uint64_t calls = atomic_load(&charger->calls);
+
+	if (calls != charger->idle_calls || calls & IN_FLIGHT_MASK ||
+	    atomic_load(&charger->kept)) {
+		charger->idle_calls = calls;
+		charger->idle_since_ns = now_ns();
+		return;
+	}
+	if (now_ns() - charger->idle_since_ns < charger->config.idle_ns)
+		return;
+	atomic_store(&charger->away, true);
+	if (atomic_load(&charger->calls) != calls) {
+		atomic_store(&charger->away, false);
+		return;
+	}
+	spawner_kill(charger->config.spawner, charger->pid);
+	charger->pidfd = close_fd(charger->pidfd);
+	log_debug("the charger in %s is idle, and left", charger->name);
+}
+
+/* How long the supervisor may sleep. */
+static int charger_look_ms(const struct charger *charger)
+{
+	uint64_t idle_ms = charger->config.idle_ns / 4 / 1000000 + 1;
+
+	if (atomic_load(&charger->away))
+		return -1;
+	if (charger->pidfd < 0)
+		return RETRY_MS;
+	if (!charger->config.idle_ns)
+		return -1;
+	return idle_ms < INT_MAX ? (int)idle_ms : INT_MAX;
+}
+
+/* The time is up, one posted a call, or the charger died. */
+static void charger_see_to(struct charger *charger, bool died)
+{
+	eventfd_t count;
+	bool is_wanted = eventfd_read(charger->wake_fd, &count) == 0;
+
+	if (atomic_load(&charger->away)) {
+		if (is_wanted)
+			charger_restart(charger);
+	} else if (charger->pidfd < 0 || died) {
+		charger_restart(charger);
+	} else if (charger->config.idle_ns) {
+		charger_leave_if_idle(charger);
+	}
 }
 
 /* A thread per charger: waits for its end, and sees to its successor. */
@@ -187,20 +272,30 @@ static void *charger_supervise(void *arg)
 		{ .fd = charger->stop_fd, .events = POLLIN },
 		{ .events = POLLIN },
 		{ .fd = charger->look_fd, .events = POLLIN },
+		{ .fd = charger->wake_fd, .events = POLLIN },
 	};
 
 	for (;;) {
 		pfds[1].fd = charger->pidfd;
-		if (poll(pfds, ARRAY_SIZE(pfds),
-			 charger->pidfd < 0 ? RETRY_MS : -1) < 0)
+		if (poll(pfds, ARRAY_SIZE(pfds), charger_look_ms(charger)) < 0)
 			continue;
 		if (pfds[0].revents)
 			return NULL;
 		if (pfds[2].revents)
 			charger_look(charger);
-		if (charger->pidfd < 0 || pfds[1].revents)
-			charger_restart(charger);
+		charger_see_to(charger, pfds[1].revents);
 	}
+}
+
+static int charger_open_fds(struct charger *charger)
+{
+	charger->stop_fd = eventfd(0, EFD_CLOEXEC);
+	charger->look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	charger->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (charger->stop_fd < 0 || charger->look_fd < 0 ||
+	    charger->wake_fd < 0)
+		return -EMFILE;
+	return 0;
 }
 
 int charger_new(const struct charger_config *config, struct charger **out)
@@ -211,22 +306,18 @@ int charger_new(const struct charger_config *config, struct charger **out)
 	charger = calloc(1, sizeof(*charger));
 	if (!charger)
 		return -ENOMEM;
-	charger->spawner = config->spawner;
-	charger->birth = config->birth;
-	charger->timeout_ns = config->timeout_ns;
+	charger->config = *config;
 	charger->pidfd = -1;
-	charger->stop_fd = eventfd(0, EFD_CLOEXEC);
-	charger->look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	charger->away = config->is_lazy;
 	pthread_mutex_init(&charger->lock, NULL);
 	charger->name = strdup(config->name);
-	r = charger->name && charger->stop_fd >= 0 && charger->look_fd >= 0 ?
-		    0 :
-		    -ENOMEM;
+	r = charger->name ? charger_open_fds(charger) : -ENOMEM;
 	if (r == 0)
 		r = ring_new(&charger->ring);
 	if (r == 0) {
-		charger->birth.ring_fd = ring_fd(charger->ring);
-		r = charger_spawn(charger, charger->timeout_ns);
+		charger->config.birth.ring_fd = ring_fd(charger->ring);
+		if (!config->is_lazy)
+			r = charger_spawn(charger, config->timeout_ns);
 	}
 	if (r == 0)
 		r = -pthread_create(&charger->supervisor, NULL,
@@ -248,15 +339,26 @@ struct charger *charger_free(struct charger *charger)
 		pthread_join(charger->supervisor, NULL);
 	}
 	if (charger->pidfd >= 0)
-		spawner_kill(charger->spawner, charger->pid);
+		spawner_kill(charger->config.spawner, charger->pid);
 	close_fd(charger->pidfd);
 	close_fd(charger->stop_fd);
 	close_fd(charger->look_fd);
+	close_fd(charger->wake_fd);
 	ring_free(charger->ring);
 	pthread_mutex_destroy(&charger->lock);
 	free(charger->name);
 	free(charger);
 	return NULL;
+}
+
+bool charger_is_silent(const struct charger *charger)
+{
+	return atomic_load_explicit(&charger->silent, memory_order_relaxed);
+}
+
+bool charger_is_away(const struct charger *charger)
+{
+	return atomic_load(&charger->away);
 }
 
 unsigned int charger_restarts(const struct charger *charger)
@@ -267,6 +369,16 @@ unsigned int charger_restarts(const struct charger *charger)
 bool charger_is_down(const struct charger *charger)
 {
 	return atomic_load(&charger->down);
+}
+
+unsigned int charger_life(const struct charger *charger)
+{
+	return atomic_load(&charger->life);
+}
+
+void charger_keep(struct charger *charger, int change)
+{
+	atomic_fetch_add(&charger->kept, change);
 }
 
 void charger_hurry(struct charger *charger)
@@ -297,10 +409,11 @@ static bool charger_withdraw(struct charger *charger, unsigned int slot)
 /* Who comes when others have waited in vain needn't wait as long. */
 static uint64_t charger_patience(const struct charger *charger)
 {
+	uint64_t timeout_ns = charger->config.timeout_ns;
+
 	if (atomic_load_explicit(&charger->silent, memory_order_relaxed))
-		return charger->timeout_ns < SILENT_NS ? charger->timeout_ns :
-							 SILENT_NS;
-	return charger->timeout_ns;
+		return timeout_ns < SILENT_NS ? timeout_ns : SILENT_NS;
+	return timeout_ns;
 }
 
 /*
@@ -321,7 +434,8 @@ static bool charger_wait(struct charger *charger, unsigned int slot,
 	return true;
 }
 
-int64_t charger_call(struct charger *charger, struct ring_call *call)
+/* Posts the call and waits for it: whether it was begun in time. */
+static bool charger_make(struct charger *charger, struct ring_call *call)
 {
 	uint64_t until_ns = now_ns() + charger_patience(charger);
 	unsigned int slot = ring_slot_get(charger->ring, until_ns);
@@ -329,17 +443,29 @@ int64_t charger_call(struct charger *charger, struct ring_call *call)
 	bool in_time;
 
 	if (slot == RING_SLOTS)
-		return charger_timed_out(charger);
+		return false;
 	posted = ring_slot_call(charger->ring, slot);
 	*posted = *call;
 	posted->cpu = affinity_cpu();
 	ring_post(charger->ring, slot);
+	if (atomic_load(&charger->away))
+		eventfd_write(charger->wake_fd, 1);
 	/* Against charger_set_vacant(): one of the two sees the other. */
 	if (atomic_load(&charger->vacant))
 		charger_fail_calls(charger);
 	in_time = charger_wait(charger, slot, until_ns);
 	*call = *posted;
 	ring_slot_put(charger->ring, slot);
+	return in_time;
+}
+
+int64_t charger_call(struct charger *charger, struct ring_call *call)
+{
+	bool in_time;
+
+	atomic_fetch_add(&charger->calls, CALL_COUNTED | CALL_IN_FLIGHT);
+	in_time = charger_make(charger, call);
+	atomic_fetch_sub(&charger->calls, CALL_IN_FLIGHT);
 	if (!in_time)
 		return charger_timed_out(charger);
 	if (atomic_load_explicit(&charger->silent, memory_order_relaxed) &&

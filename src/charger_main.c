@@ -94,7 +94,8 @@ _Noreturn void charger_main(const struct charger_birth *birth)
 	sem_init(&self.in_host, 0, 0);
 	r = ring_attach(birth->ring_fd, &self.ring);
 	self.context.arena = arena_attach(birth->arena_fd);
-	if (r < 0 || !self.context.arena)
+	self.context.pins = pins_new();
+	if (r < 0 || !self.context.arena || !self.context.pins)
 		_exit(1);
 	r = sandbox_drop_charger_capabilities();
 	if (r == 0)

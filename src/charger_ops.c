@@ -320,14 +320,15 @@ static int claim_range(struct charger_context *context, struct ring_call *call,
 		.length = call->length,
 	};
 	struct residency_found found;
+	bool drops = !(call->flags & RING_LOOK);
 	int r;
 
-	r = residency_walk(tables, &range, context->memcg_ino, drop_run,
-			   &quiet_fd, &found);
+	r = residency_walk(tables, &range, context->memcg_ino,
+			   drops ? drop_run : NULL, &quiet_fd, &found);
 	if (r < 0)
 		return r;
 	call->foreign_pages = found.foreign_pages;
-	if (found.foreign_pages) {
+	if (found.foreign_pages && drops) {
 		r = residency_walk(tables, &range, context->memcg_ino, NULL,
 				   NULL, &found);
 		if (r < 0)
@@ -349,7 +350,8 @@ static int64_t do_claim(struct charger_context *context, struct ring_call *call)
 	int fd, r;
 
 	if (tables.kpagecgroup_fd < 0)
-		return claim_blindly(call);
+		return call->flags & RING_LOOK ? -EOPNOTSUPP :
+						 claim_blindly(call);
 	fd = scratch_note(call, 0, residency_open_quietly(call->fd));
 	tables.pagemap_fd = scratch_note(call, 1, residency_open_pagemap());
 	if (fd < 0)
@@ -362,14 +364,36 @@ static int64_t do_claim(struct charger_context *context, struct ring_call *call)
 	return r;
 }
 
+static int64_t do_pin(struct charger_context *context, struct ring_call *call)
+{
+	if (!context->pins)
+		return -EOPNOTSUPP;
+	/* To lock what isn't there is to be told of no memory, not to wait. */
+	context->memory_tries = 0;
+	return pins_add(context->pins, call->offset2, call->fd, call->length);
+}
+
+static int64_t do_unpin(struct charger_context *context, struct ring_call *call)
+{
+	if (context->pins)
+		pins_remove(context->pins, call->offset2);
+	return 0;
+}
+
 typedef int64_t (*charger_op)(struct charger_context *context,
 			      struct ring_call *call);
 
 static const charger_op charger_ops[] = {
-	[RING_READ] = do_read,		 [RING_SPLICE] = do_splice,
-	[RING_WRITE] = do_write,	 [RING_TRUNCATE] = do_truncate,
-	[RING_FALLOCATE] = do_fallocate, [RING_COPY_RANGE] = do_copy_range,
-	[RING_AHEAD] = do_ahead,	 [RING_CLAIM] = do_claim,
+	[RING_READ] = do_read,
+	[RING_SPLICE] = do_splice,
+	[RING_WRITE] = do_write,
+	[RING_TRUNCATE] = do_truncate,
+	[RING_FALLOCATE] = do_fallocate,
+	[RING_COPY_RANGE] = do_copy_range,
+	[RING_AHEAD] = do_ahead,
+	[RING_CLAIM] = do_claim,
+	[RING_PIN] = do_pin,
+	[RING_UNPIN] = do_unpin,
 };
 
 void charger_perform(struct charger_context *context, struct ring_call *call)

@@ -7,6 +7,7 @@
 #ifndef MEMCGFS_CHARGER_OPS_H
 #define MEMCGFS_CHARGER_OPS_H
 
+#include "pins.h"
 #include "ring.h"
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@ struct charger_context {
 	char *arena; /* where this process has it */
 	uint64_t memcg_ino; /* whose pages aren't foreign */
 	int kpagecgroup_fd; /* -1: no right to it */
+	struct pins *pins; /* NULL: it can't pin */
 	int memory_tries; /* of the call at hand, that are left */
 };
 

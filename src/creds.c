@@ -89,6 +89,22 @@ int creds_assume(const struct caller *caller)
 	return 0;
 }
 
+/* With an fsuid that isn't 0 the kernel takes all rights over files away. */
+int creds_assume_rights(const struct caller *caller)
+{
+	if (caller->uid == geteuid())
+		return 0;
+	if (!creds_can_switch() ||
+	    syscall(SYS_setgroups, caller->n_groups, caller->groups) < 0)
+		return -EPERM;
+	has_groups = caller->n_groups > 0;
+	is_switched = true;
+	syscall(SYS_setfsgid, caller->gid);
+	syscall(SYS_setfsuid, caller->uid);
+	fsetid = LOWERED;
+	return 0;
+}
+
 void creds_restore(void)
 {
 	if (has_groups)

@@ -39,6 +39,15 @@ bool creds_can_switch(void);
 int creds_assume(const struct caller *caller);
 void creds_restore(void);
 
+/* Of whom no group is known, or wanted: a group that nobody is in. */
+#define CREDS_NO_GROUP 65534
+
+/*
+ * From here to creds_restore() the thread may do to files what that user may,
+ * and no more. -EPERM: this process can't switch.
+ */
+int creds_assume_rights(const struct caller *caller);
+
 /* The umask alone, of this thread alone; any process can have that. */
 int creds_set_umask(mode_t mask);
 

@@ -169,6 +169,8 @@ static int set_size(struct fuse_front *front, const struct job *job)
 {
 	struct charge_file file = file_of(front, &job->fi);
 
+	if (!job->setattr.has_fi)
+		rulebook_refresh(front->book, job->inode);
 	return charge_truncate(front->charge, job->inode,
 			       job->setattr.has_fi ? &file : NULL,
 			       (uint64_t)job->setattr.attr.st_size,

@@ -126,10 +126,12 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent,
 		inode_fd_put(front->table, dir);
 	if (fd >= 0)
 		inode_fd_put(front->table, inode);
-	if (r < 0)
+	if (r < 0) {
 		fuse_reply_err(req, -r);
-	else
-		front_reply_lookup(req, dir, newname);
+		return;
+	}
+	front_note_change(front, newname);
+	front_reply_lookup(req, dir, newname);
 }
 
 /* -- removing -- */
@@ -149,8 +151,10 @@ static struct victim victim_get(struct fuse_front *front, struct inode *dir,
 
 	victim.inode =
 		inode_find_victim(front->table, dir, name, &victim.is_last);
-	if (victim.inode && victim.is_last)
+	if (victim.inode && victim.is_last) {
+		charge_unpin(front->charge, victim.inode);
 		backing_drop_idle(front->table, victim.inode);
+	}
 	return victim;
 }
 
@@ -183,6 +187,7 @@ static void remove_and_reply(fuse_req_t req, fuse_ino_t parent,
 		inode_fd_put(front->table, dir);
 	}
 	victim_put(&victim, r);
+	front_note_change(front, name);
 	fuse_reply_err(req, -r);
 }
 
@@ -194,6 +199,25 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	remove_and_reply(req, parent, name, AT_REMOVEDIR);
+}
+
+/*
+ * The client's kernel moves what it knows of a name without asking: so it is
+ * looked up here, that it has the rules of its new place.
+ */
+static void note_place(struct fuse_front *front, struct inode *dir,
+		       const char *name)
+{
+	struct inode *inode;
+	struct stat st;
+
+	front_note_change(front, name);
+	if (front_lookup(front, dir, name, &inode, &st) < 0)
+		return;
+	/* With all that is below it. */
+	if (S_ISDIR(st.st_mode))
+		rulebook_touch(front->book);
+	inode_forget(front->table, inode, 1);
 }
 
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -223,6 +247,10 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	if (dir_fd >= 0)
 		inode_fd_put(front->table, dir);
 	victim_put(&victim, r);
+	if (r == 0) {
+		note_place(front, newdir, newname);
+		note_place(front, dir, name);
+	}
 	fuse_reply_err(req, -r);
 }
 
@@ -355,8 +383,8 @@ static struct inode *entry_look(const struct listing *listing,
 		.attr.st_ino = inode_number(listing->inode, entry->d_ino),
 	};
 	if (!listing->plus || is_dot(entry->d_name) ||
-	    inode_lookup(listing->front->table, listing->inode, entry->d_name,
-			 &inode, &st) < 0)
+	    front_lookup(listing->front, listing->inode, entry->d_name, &inode,
+			 &st) < 0)
 		return NULL;
 	front_fill_entry(listing->front, inode, &st, param);
 	return inode;

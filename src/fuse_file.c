@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The FUSE front end: open files. */
 #include "fuse_priv.h"
+#include "inode_place.h"
 #include "transport.h"
 
 #include "util.h"
@@ -77,6 +78,7 @@ static void run_open(struct fuse_front *front, struct job *job)
 	struct charge_reply reply;
 	int r;
 
+	rulebook_refresh(front->book, job->inode);
 	r = charge_open(front->charge, &request, &reply);
 	if (r < 0) {
 		fuse_reply_err(job->req, -r);
@@ -141,6 +143,10 @@ static int adopt_file(struct fuse_front *front, struct job *job, int owned_fd,
 	r = inode_lookup_fd(front->table, fd, &st, &request.inode);
 	if (r < 0)
 		return r;
+	/* One without a name is ruled as its directory's files are. */
+	inode_set_place(front->table, request.inode, job->inode,
+			job->payload ? job->payload : "");
+	rulebook_refresh(front->book, request.inode);
 	r = charge_create(front->charge, &request, steal_fd(&fd), reply);
 	if (r < 0) {
 		inode_forget(front->table, request.inode, 1);
@@ -490,9 +496,14 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct charge_file file = file_of(front_of(req), fi);
+	struct fuse_front *front = front_of(req);
+	struct charge_file file = file_of(front, fi);
+	bool is_rules = file.writable &&
+			inode_is_named(front->table, front_inode(front, ino),
+				       RULEFILE_NAME);
 
-	(void)ino;
 	charge_close(&file);
+	if (is_rules)
+		rulebook_touch(front->book);
 	fuse_reply_err(req, 0);
 }

@@ -9,6 +9,7 @@
  */
 #include "fuse_priv.h"
 
+#include "inode_place.h"
 #include "log.h"
 #include "transport.h"
 #include "util.h"
@@ -32,6 +33,7 @@ int fuse_front_new(const struct fuse_front_config *config,
 		return -ENOMEM;
 	front->config = *config;
 	front->charge = config->charge;
+	front->book = config->book;
 	front->table = config->table;
 	front->can_switch = creds_can_switch();
 	r = pool_new(config->max_threads, &front->pool);
@@ -103,6 +105,23 @@ void front_fill_entry(struct fuse_front *front, struct inode *inode,
 	entry->attr_timeout = front_show_attr(front, inode, &entry->attr);
 }
 
+int front_lookup(struct fuse_front *front, struct inode *parent,
+		 const char *name, struct inode **inode, struct stat *st)
+{
+	int r;
+
+	r = inode_lookup(front->table, parent, name, inode, st);
+	if (r == 0)
+		inode_set_place(front->table, *inode, parent, name);
+	return r;
+}
+
+void front_note_change(struct fuse_front *front, const char *name)
+{
+	if (strcmp(name, RULEFILE_NAME) == 0)
+		rulebook_touch(front->book);
+}
+
 void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name)
 {
 	struct fuse_front *front = front_of(req);
@@ -111,7 +130,7 @@ void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name)
 	struct stat st;
 	int r;
 
-	r = inode_lookup(front->table, parent, name, &inode, &st);
+	r = front_lookup(front, parent, name, &inode, &st);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
@@ -147,39 +166,76 @@ int front_assume_caller(fuse_req_t req, bool with_groups)
 /* -- jobs -- */
 
 struct queued_job {
+	struct gate_wait wait;
 	struct fuse_front *front;
+	struct gate *gate; /* that it is, or waits to get, inside; or NULL */
+	uint64_t since_ns;
 	struct job job;
 	char payload[];
 };
+
+static void leave_gate(struct fuse_front *front, struct gate *gate);
 
 static void run_queued(void *userdata)
 {
 	struct queued_job *queued = userdata;
 
 	queued->job.run(queued->front, &queued->job);
+	leave_gate(queued->front, queued->gate);
 	free(queued);
 }
 
 /* @copy: what it brings goes away with the worker's next request. */
-static int queue_job(struct fuse_front *front, const struct job *job, bool copy)
+static struct queued_job *queued_new(struct fuse_front *front,
+				     struct gate *gate, const struct job *job,
+				     bool copy)
 {
 	size_t size = copy ? job->payload_size : 0;
 	struct queued_job *queued;
-	int r;
 
 	queued = malloc(sizeof(*queued) + size);
 	if (!queued)
-		return -ENOMEM;
+		return NULL;
 	queued->front = front;
+	queued->gate = gate;
+	queued->since_ns = now_ns();
 	queued->job = *job;
 	if (size) {
 		memcpy(queued->payload, job->payload, size);
 		queued->job.payload = queued->payload;
 	}
-	r = pool_submit(front->pool, run_queued, queued);
-	if (r < 0)
-		free(queued);
-	return r;
+	return queued;
+}
+
+/* Whether others have waited in vain meanwhile, so that it needn't, too. */
+static bool is_overdue(const struct fuse_front *front,
+		       const struct queued_job *queued)
+{
+	return charge_is_silent(front->charge, queued->job.inode) &&
+	       now_ns() - queued->since_ns > front->config.patience_ns;
+}
+
+static void fail_queued(struct queued_job *queued, int error)
+{
+	fuse_reply_err(queued->job.req, error);
+	free(queued);
+}
+
+/* Whoever waited longest is next, unless that was for nothing. */
+static void leave_gate(struct fuse_front *front, struct gate *gate)
+{
+	struct queued_job *queued;
+	struct gate_wait *wait;
+
+	while (gate && (wait = gate_leave(gate))) {
+		queued = container_of(wait, struct queued_job, wait);
+		if (is_overdue(front, queued))
+			fail_queued(queued, ETIMEDOUT);
+		else if (pool_submit(front->pool, run_queued, queued) < 0)
+			fail_queued(queued, ENOMEM);
+		else
+			return;
+	}
 }
 
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
@@ -203,21 +259,41 @@ static void end_work(struct fuse_front *front)
 	atomic_fetch_sub_explicit(&front->at_work, 1, memory_order_relaxed);
 }
 
+/* By a thread of the pool, now or when there is room inside the gate. */
+static void queue_job(struct fuse_front *front, struct gate *gate,
+		      bool is_inside, const struct job *job)
+{
+	struct queued_job *queued;
+
+	queued = queued_new(front, gate, job, !req_is_uring(job->req));
+	if (queued && !is_inside && !gate_wait(gate, &queued->wait))
+		return;
+	if (queued && pool_submit(front->pool, run_queued, queued) == 0)
+		return;
+	free(queued);
+	fuse_reply_err(job->req, ENOMEM);
+	leave_gate(front, gate);
+}
+
 void front_dispatch(const struct job *job)
 {
 	struct fuse_front *front = front_of(job->req);
-	bool is_uring = req_is_uring(job->req);
-	bool is_mine = !is_uring && begin_work(front);
+	struct gate *gate = charge_gate(front->charge, job->inode);
+	bool is_inside = !gate || gate_try(gate);
 	struct job own;
 
-	if (is_mine) {
+	if (!is_inside || req_is_uring(job->req)) {
+		queue_job(front, gate, is_inside, job);
+		return;
+	}
+	if (begin_work(front)) {
 		own = *job;
 		own.run(front, &own);
-	} else if (queue_job(front, job, !is_uring) < 0) {
-		fuse_reply_err(job->req, ENOMEM);
+		leave_gate(front, gate);
+	} else {
+		queue_job(front, gate, true, job);
 	}
-	if (!is_uring)
-		end_work(front);
+	end_work(front);
 }
 
 /* -- negotiation -- */

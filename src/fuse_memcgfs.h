@@ -7,8 +7,7 @@
 #ifndef MEMCGFS_FUSE_MEMCGFS_H
 #define MEMCGFS_FUSE_MEMCGFS_H
 
-#include "charge.h"
-#include "inode.h"
+#include "rulebook.h"
 
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
 #include <fuse_lowlevel.h>
@@ -17,10 +16,12 @@ struct fuse_front;
 
 struct fuse_front_config {
 	struct charge *charge;
+	struct rulebook *book;
 	struct inode_table *table;
 	double attr_timeout; /* seconds */
 	double entry_timeout;
 	unsigned int max_threads;
+	uint64_t patience_ns; /* with a charger that doesn't answer */
 	/* Called once, when the kernel is ready to be served. */
 	void (*ready)(void *userdata, const char *why_strict);
 	void *userdata;

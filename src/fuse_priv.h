@@ -11,6 +11,7 @@
 struct fuse_front {
 	struct fuse_front_config config;
 	struct charge *charge;
+	struct rulebook *book;
 	struct inode_table *table;
 	struct fuse_session *session;
 	struct pool *pool;
@@ -31,8 +32,15 @@ double front_show_attr(struct fuse_front *front, struct inode *inode,
 void front_fill_entry(struct fuse_front *front, struct inode *inode,
 		      const struct stat *st, struct fuse_entry_param *entry);
 
-/* Looks a name up and replies; on failure with the errno. */
+/* Looks a name up, whose inode has one lookup more and its place then. */
+int front_lookup(struct fuse_front *front, struct inode *parent,
+		 const char *name, struct inode **inode, struct stat *st);
+
+/* The same, and replies; on failure with the errno. */
 void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name);
+
+/* What was behind the name has changed: it may be a file of rules. */
+void front_note_change(struct fuse_front *front, const char *name);
 
 /*
  * Acts as the caller from here to creds_restore(). His groups are looked up
@@ -45,7 +53,8 @@ int front_assume_caller(fuse_req_t req, bool with_groups);
  * done in the worker that took it, unless most of them are at it already:
  * should they all wait for one host, the last few go on serving what needs no
  * charger. Over io_uring a worker is all that serves its CPU, too. What they
- * can't do is done by a thread of the pool.
+ * can't do is done by a thread of the pool. Of one host's jobs no more are
+ * begun than its charger can make at once: the others wait without a thread.
  */
 struct job {
 	fuse_req_t req;

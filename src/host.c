@@ -2,6 +2,7 @@
 /* A host at work; see host.h. */
 #include "host.h"
 
+#include "residency.h"
 #include "task.h"
 #include "util.h"
 
@@ -10,19 +11,30 @@
 #include <string.h>
 
 #define ROOM_REFRESH_NS 100000000ull
+#define AT_ONCE 16 /* as many as a charger has threads */
+#define PINNED_PART 4
 #define OPENER_CACHE 8
 #define ELSEWHERE_NS (10 * UINT64_C(1000000))
 
 struct host {
 	struct cgroup_tree *tree;
+	struct spawner *spawner;
 	struct cgroup_host *cgroup;
+	bool create; /* these two: of whoever starts the charger */
+	unsigned int n_given; /* cgroups made, and told to the spawner */
 	struct charger *charger;
+	struct gate *gate;
 	struct account *account;
 	/* What the kernel said last; relaxed, one thread refreshes. */
 	_Atomic uint64_t room_bytes;
 	_Atomic uint32_t reclaims;
+	_Atomic uint32_t lives; /* cgroups that the target has been, less 1 */
 	_Atomic uint64_t next_refresh_ns;
 	_Atomic uint64_t reserved_bytes;
+	uint64_t pin_max_bytes;
+	_Atomic uint64_t pinned_bytes;
+	void (*lost_pins)(void *userdata);
+	void *userdata;
 };
 
 static void host_refresh(struct host *host)
@@ -45,34 +57,73 @@ static void host_refresh(struct host *host)
 			      memory_order_relaxed);
 }
 
+/* Those that are new since the last time. */
+static int give_back_created(struct host *host)
+{
+	char path[CGROUP_PATH_MAX * 2];
+	const char *created;
+	int r;
+
+	for (;; host->n_given++) {
+		created = cgroup_host_created(host->cgroup, host->n_given);
+		if (!created)
+			return 0;
+		snprintf(path, sizeof(path), "%s%s",
+			 cgroup_tree_mountpoint(host->tree), created);
+		r = spawner_give_back(host->spawner, path);
+		if (r < 0)
+			return r;
+	}
+}
+
+/*
+ * Before each start of a charger: the cgroup may be gone, or be another one
+ * by the same name, where what was known of pages holds no longer.
+ */
+static int host_renew(void *userdata, struct charger_birth *birth)
+{
+	struct host *host = userdata;
+	int r;
+
+	r = cgroup_host_open(host->cgroup, steal_bool(&host->create));
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		host->n_given = 0;
+		atomic_fetch_add_explicit(&host->lives, 1,
+					  memory_order_relaxed);
+	}
+	birth->procs_fd = cgroup_host_procs_fd(host->cgroup);
+	birth->memcg_ino = cgroup_host_memcg_ino(host->cgroup);
+	return give_back_created(host);
+}
+
+static void host_lost_pins(void *userdata)
+{
+	struct host *host = userdata;
+
+	if (atomic_load(&host->pinned_bytes) && host->lost_pins)
+		host->lost_pins(host->userdata);
+}
+
 static int host_start_charger(struct host *host,
 			      const struct host_config *config)
 {
 	struct charger_config charger = {
 		.spawner = config->spawner,
 		.birth = {
-			.procs_fd = cgroup_host_procs_fd(host->cgroup),
-			.memcg_ino = cgroup_host_memcg_ino(host->cgroup),
 			.kpagecgroup_fd = config->kpagecgroup_fd,
 			.arena_fd = config->arena_fd,
 		},
-		.name = cgroup_host_path(host->cgroup),
+		.renew = host_renew,
+		.started = host_lost_pins,
+		.userdata = host,
+		.name = config->path,
 		.timeout_ns = config->timeout_ns,
+		.idle_ns = config->idle_ns,
+		.is_lazy = config->is_lazy,
 	};
-	char path[CGROUP_PATH_MAX * 2];
-	const char *created;
-	int r;
 
-	for (unsigned int i = 0;; i++) {
-		created = cgroup_host_created(host->cgroup, i);
-		if (!created)
-			break;
-		snprintf(path, sizeof(path), "%s%s",
-			 cgroup_tree_mountpoint(host->tree), created);
-		r = spawner_give_back(config->spawner, path);
-		if (r < 0)
-			return r;
-	}
 	return charger_new(&charger, &host->charger);
 }
 
@@ -85,12 +136,18 @@ int host_new(const struct host_config *config, struct host **out)
 	if (!host)
 		return -ENOMEM;
 	host->tree = config->tree;
-	r = cgroup_host_new(config->tree, config->path, config->create,
-			    &host->cgroup);
+	host->spawner = config->spawner;
+	host->create = config->create;
+	host->pin_max_bytes = config->pin_max_bytes;
+	host->lost_pins = config->lost_pins;
+	host->userdata = config->userdata;
+	r = cgroup_host_prepare(config->tree, config->path, &host->cgroup);
 	if (r == 0) {
 		host->account = account_new(config->books, config->path);
 		r = host->account ? 0 : -ENOMEM;
 	}
+	if (r == 0)
+		r = gate_new(AT_ONCE, &host->gate);
 	if (r == 0)
 		r = host_start_charger(host, config);
 	if (r < 0) {
@@ -107,6 +164,7 @@ struct host *host_free(struct host *host)
 	if (!host)
 		return NULL;
 	charger_free(host->charger);
+	gate_free(host->gate);
 	account_free(host->account);
 	cgroup_host_free(host->cgroup);
 	free(host);
@@ -116,6 +174,11 @@ struct host *host_free(struct host *host)
 struct charger *host_charger(const struct host *host)
 {
 	return host->charger;
+}
+
+struct gate *host_gate(const struct host *host)
+{
+	return host->gate;
 }
 
 struct account *host_account(const struct host *host)
@@ -185,10 +248,40 @@ uint64_t host_room(struct host *host)
 	return room > reserved ? room - reserved : 0;
 }
 
+/* Where there is no limit, the machine's memory is one. */
+static uint64_t pin_budget(struct host *host)
+{
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * page_bytes();
+	uint64_t room;
+
+	if (host->pin_max_bytes)
+		return host->pin_max_bytes;
+	host_refresh(host);
+	room = atomic_load_explicit(&host->room_bytes, memory_order_relaxed);
+	return (room < memory ? room : memory) / PINNED_PART;
+}
+
+bool host_pin(struct host *host, uint64_t bytes)
+{
+	uint64_t budget = pin_budget(host);
+	uint64_t before = atomic_fetch_add(&host->pinned_bytes, bytes);
+
+	if (before + bytes <= budget)
+		return true;
+	host_unpin(host, bytes);
+	return false;
+}
+
+void host_unpin(struct host *host, uint64_t bytes)
+{
+	atomic_fetch_sub(&host->pinned_bytes, bytes);
+}
+
 uint32_t host_reclaims(struct host *host)
 {
 	host_refresh(host);
-	return atomic_load_explicit(&host->reclaims, memory_order_relaxed);
+	return atomic_load_explicit(&host->reclaims, memory_order_relaxed) +
+	       atomic_load_explicit(&host->lives, memory_order_relaxed);
 }
 
 void host_reserve(struct host *host, uint64_t bytes)

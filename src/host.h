@@ -9,6 +9,7 @@
 #include "accounting.h"
 #include "cgroup.h"
 #include "charger.h"
+#include "gate.h"
 
 struct host;
 
@@ -20,16 +21,25 @@ struct host_config {
 	int kpagecgroup_fd;
 	int arena_fd;
 	bool create;
-	uint64_t timeout_ns; /* see charger.h */
+	bool is_lazy; /* it is looked for when it is needed */
+	uint64_t timeout_ns; /* these two: see charger.h */
+	uint64_t idle_ns;
+	uint64_t pin_max_bytes; /* 0: a quarter of what its cache may take */
+	/* Unless NULL: its charger was replaced, and all pins are gone. */
+	void (*lost_pins)(void *userdata);
+	void *userdata;
 };
 
-/* Errors: those of cgroup_host_new() and charger_new(). */
+/* Errors: unless it is lazy, those of cgroup_host_new() and charger_new(). */
 int host_new(const struct host_config *config, struct host **out);
 
 /* Ends the charger, and gives back the cgroups that were made. */
 struct host *host_free(struct host *host);
 
 struct charger *host_charger(const struct host *host);
+
+/* Before the threads that are to wait for its charger. */
+struct gate *host_gate(const struct host *host);
 struct account *host_account(const struct host *host);
 const char *host_target(const struct host *host);
 const char *host_path(const struct host *host);
@@ -43,6 +53,13 @@ bool host_has_thread(const struct host *host, pid_t tid);
  */
 uint64_t host_room(struct host *host);
 uint32_t host_reclaims(struct host *host);
+
+/*
+ * Takes bytes out of the budget of what may be pinned; false: there aren't as
+ * many left. And gives them back.
+ */
+bool host_pin(struct host *host, uint64_t bytes);
+void host_unpin(struct host *host, uint64_t bytes);
 
 /* Promises room to an open file, and takes the promise back. */
 void host_reserve(struct host *host, uint64_t bytes);

@@ -102,6 +102,39 @@ void inode_table_each_idle(struct inode_table *table,
 	}
 }
 
+/* What comes in between the count and the look isn't missed by anybody. */
+bool inode_table_next(struct inode_table *table, unsigned int *part,
+		      bool (*wanted)(const struct inode *inode),
+		      struct inode ***found, size_t *count)
+{
+	struct inode *inode, *next;
+	struct shard *shard;
+	size_t max;
+
+	*found = NULL;
+	*count = 0;
+	if (*part == SHARDS)
+		return false;
+	shard = &table->shards[(*part)++];
+	pthread_mutex_lock(&shard->lock);
+	max = HASH_COUNT(shard->inodes);
+	pthread_mutex_unlock(&shard->lock);
+	*found = calloc(max + 1, sizeof(**found));
+	if (!*found)
+		return true;
+	pthread_mutex_lock(&shard->lock);
+	HASH_ITER(hh, shard->inodes, inode, next) {
+		if (*count == max)
+			break;
+		if (!wanted(inode))
+			continue;
+		inode->lookups++;
+		(*found)[(*count)++] = inode;
+	}
+	pthread_mutex_unlock(&shard->lock);
+	return true;
+}
+
 uint64_t inode_table_count(struct inode_table *table)
 {
 	uint64_t count = 0;
@@ -390,14 +423,22 @@ struct inode *inode_find_victim(struct inode_table *table, struct inode *parent,
 	return inode;
 }
 
-/* No longer in the table: only the caller knows it. */
-static void inode_free(struct inode_table *table, struct inode *inode)
+/* No longer in the table: only the caller knows it. Gives its parent. */
+static struct inode *inode_free_one(struct inode_table *table,
+				    struct inode *inode)
 {
+	struct inode *parent = inode->parent;
+
 	if (inode->backing)
 		table->hooks.release(inode->backing);
+	if (inode->rule_dir)
+		table->hooks.release_rules(inode->rule_dir);
 	account_uncharge(&inode->charge);
 	close_fd(inode->fd);
+	free(inode->name);
+	free(inode->pin);
 	free(inode);
+	return parent;
 }
 
 void inode_ref(struct inode_table *table, struct inode *inode)
@@ -415,7 +456,7 @@ static bool inode_unref(struct inode_table *table, struct shard *shard,
 			struct inode *inode, uint64_t lookups)
 {
 	inode->lookups -= lookups;
-	if (inode->lookups)
+	if (inode->lookups || atomic_load(&inode->children))
 		return false;
 	HASH_DELETE(hh, shard->inodes, inode);
 	if (inode->fd >= 0 && !inode->fd_pinned)
@@ -424,6 +465,37 @@ static bool inode_unref(struct inode_table *table, struct shard *shard,
 	if (inode->backing)
 		table->hooks.detach(&shard->idle, inode->backing);
 	return true;
+}
+
+static bool inode_drop_child(struct inode_table *table, struct inode *inode)
+{
+	struct shard *shard = inode_shard(table, inode);
+	bool gone;
+
+	pthread_mutex_lock(&shard->lock);
+	atomic_fetch_sub(&inode->children, 1);
+	gone = inode_unref(table, shard, inode, 0);
+	pthread_mutex_unlock(&shard->lock);
+	return gone;
+}
+
+/* With all above it that nothing else holds. */
+static void inode_free(struct inode_table *table, struct inode *inode)
+{
+	do {
+		inode = inode_free_one(table, inode);
+	} while (inode && inode_drop_child(table, inode));
+}
+
+void inode_child_get(struct inode *inode)
+{
+	atomic_fetch_add(&inode->children, 1);
+}
+
+void inode_child_put(struct inode_table *table, struct inode *inode)
+{
+	if (inode_drop_child(table, inode))
+		inode_free(table, inode);
 }
 
 void inode_forget(struct inode_table *table, struct inode *inode,
@@ -602,7 +674,7 @@ struct inode_table *inode_table_free(struct inode_table *table)
 	for (int i = 0; i < SHARDS; i++) {
 		HASH_ITER(hh, table->shards[i].inodes, inode, next) {
 			HASH_DELETE(hh, table->shards[i].inodes, inode);
-			inode_free(table, inode);
+			inode_free_one(table, inode);
 		}
 		pthread_mutex_destroy(&table->shards[i].lock);
 	}

@@ -26,7 +26,10 @@
 #include <uthash.h>
 
 struct backing;
+struct binding;
 struct inode_table;
+struct pin_state;
+struct rule_dir;
 
 struct inode {
 	UT_hash_handle hh; /* shard lock */
@@ -47,6 +50,16 @@ struct inode {
 	 */
 	_Atomic bool attrs_volatile;
 	_Atomic bool inval_queued; /* see inval.h */
+	/* Where it was last seen, see inode_place.h; shard lock. */
+	struct inode *parent; /* NULL: nowhere; it holds a child of it */
+	char *name;
+	_Atomic uint32_t children; /* that hold it; see inode_child_get() */
+	/* Which rule holds, and when that was looked up: see rulebook.h. */
+	_Atomic(const struct binding *) binding;
+	_Atomic uint32_t rule_epoch;
+	_Atomic uint32_t rule_ms;
+	struct rule_dir *rule_dir; /* shard lock; of directories */
+	struct pin_state *pin; /* shard lock; see charge_pin.c */
 	/* The key: from here to the end of the handle. */
 	uint32_t device;
 	struct file_handle handle;
@@ -63,12 +76,13 @@ struct inode_idle {
 	unsigned int count;
 };
 
-/* What the owner of the inodes' backings is called for when one goes. */
+/* What the owners of the inodes' parts are called for when one goes. */
 struct inode_hooks {
 	/* Under the shard's lock: takes the backing off its lists. */
 	void (*detach)(struct inode_idle *idle, struct backing *backing);
 	/* Then, without it: frees it. */
 	void (*release)(struct backing *backing);
+	void (*release_rules)(struct rule_dir *dir); /* NULL: there are none */
 };
 
 /*
@@ -121,6 +135,14 @@ void inode_forget(struct inode_table *table, struct inode *inode,
 		  uint64_t lookups);
 
 /*
+ * One more that hangs on an inode which the caller knows to live, and one
+ * fewer: unlike inode_ref() it takes no lock, so it may be called under that
+ * of another inode.
+ */
+void inode_child_get(struct inode *inode);
+void inode_child_put(struct inode_table *table, struct inode *inode);
+
+/*
  * An O_PATH fd of the inode, to be given back; or -errno. The inode lives
  * until then, even if the kernel forgets it.
  */
@@ -145,6 +167,15 @@ void inode_unlock(struct inode_table *table, const struct inode *inode);
 
 struct inode_idle *inode_idle(struct inode_table *table,
 			      const struct inode *inode);
+
+/*
+ * The known inodes, a part of the table at a time: those of part *@part (0 at
+ * first) that @wanted, under the lock, says yes to, with one more lookup
+ * each, in an array that the caller frees. False: there are no more parts.
+ */
+bool inode_table_next(struct inode_table *table, unsigned int *part,
+		      bool (*wanted)(const struct inode *inode),
+		      struct inode ***found, size_t *count);
 
 /* Calls @fn for each shard's idle list, its lock held. */
 void inode_table_each_idle(struct inode_table *table,

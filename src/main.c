@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -46,10 +47,13 @@ struct session {
 	struct cgroup_tree *tree;
 	struct account *books;
 	struct arena *arena;
-	struct host *host;
+	struct hosts *hosts;
+	const struct binding *fallback; /* the mount's own rule */
+	struct host *host; /* its host; NULL: nothing is enforced */
 	int kpagecgroup_fd;
 	struct inode_table *table;
 	struct charge *charge;
+	_Atomic(struct rulebook *) book;
 	struct fuse_front *front;
 	struct fuse_session *fuse;
 	bool is_mounted;
@@ -83,6 +87,11 @@ static int explain_host_error(const struct session *session, int r)
 			  "work; is the cgroup frozen?",
 			  memcg);
 		return r;
+	case -EINVAL:
+		log_error("memcg=%s: a path as in /proc/PID/cgroup is needed, "
+			  "or one below %s",
+			  memcg, cgroup_tree_mountpoint(session->tree));
+		return r;
 	case -EACCES:
 	case -EPERM:
 		log_error("memcg=%s: no right to put processes into this "
@@ -97,34 +106,49 @@ static int explain_host_error(const struct session *session, int r)
 	}
 }
 
-static int start_host(struct session *session)
+/* Called by a charger's supervisor; the book may not be there yet. */
+static void on_lost_pins(void *userdata)
 {
+	struct session *session = userdata;
+	struct rulebook *book = atomic_load(&session->book);
+
+	if (book)
+		rulebook_sweep(book);
+}
+
+/* The mount's own rule, and its host; rules in files come to them. */
+static int start_hosts(struct session *session)
+{
+	const struct options *options = &session->options;
 	struct host_config config = {
 		.tree = session->tree,
 		.spawner = session->spawner,
 		.books = session->books,
 		.kpagecgroup_fd = session->kpagecgroup_fd,
 		.arena_fd = arena_fd(session->arena),
-		.create = session->options.create,
-		.timeout_ns =
-			(uint64_t)(session->options.charger_timeout * 1e9),
+		.create = options->create,
+		.timeout_ns = (uint64_t)(options->charger_timeout * 1e9),
+		.idle_ns = (uint64_t)(options->charger_idle * 1e9),
+		.pin_max_bytes = options->pin_max,
+		.lost_pins = on_lost_pins,
+		.userdata = session,
 	};
-	char path[CGROUP_PATH_MAX];
+	struct policy_rule rule = {
+		.target = options->memcg[0] == '@' ? NULL : options->memcg,
+		.io = options->io,
+		.on_error = options->on_error,
+		.ahead_bytes = options->ahead_bytes,
+	};
 	int r;
 
-	if (session->options.memcg[0] == '@')
-		return 0;
-	r = cgroup_tree_parse(session->tree, session->options.memcg, path);
-	if (r < 0) {
-		log_error("memcg=%s: a path as in /proc/PID/cgroup is needed, "
-			  "or one below %s",
-			  session->options.memcg,
-			  cgroup_tree_mountpoint(session->tree));
-		return r;
-	}
-	config.path = path;
-	r = host_new(&config, &session->host);
-	return r < 0 ? explain_host_error(session, r) : 0;
+	r = hosts_new(&config, &session->hosts);
+	if (r == 0)
+		r = hosts_bind(session->hosts, &rule, false,
+			       &session->fallback);
+	if (r < 0)
+		return explain_host_error(session, r);
+	session->host = session->fallback->host;
+	return 0;
 }
 
 static int start_cgroups(struct session *session)
@@ -144,7 +168,7 @@ static int start_cgroups(struct session *session)
 		      &session->arena);
 	if (r < 0)
 		return log_error_errno(r, "cannot make buffers");
-	return start_host(session);
+	return start_hosts(session);
 }
 
 /* -- readiness -- */
@@ -215,6 +239,12 @@ static void log_status(struct session *session)
 			log_info("%s", line);
 }
 
+static void hurry(struct host *host, void *userdata)
+{
+	(void)userdata;
+	charger_hurry(host_charger(host));
+}
+
 static void *janitor_main(void *arg)
 {
 	struct session *session = arg;
@@ -233,8 +263,8 @@ static void *janitor_main(void *arg)
 		    read(session->janitor_signal_fd, &info, sizeof(info)) > 0)
 			log_status(session);
 		backing_expire(session->table, now_ns() - IDLE_BACKING_NS);
-		if (session->host && fuse_session_exited(session->fuse))
-			charger_hurry(host_charger(session->host));
+		if (fuse_session_exited(session->fuse))
+			hosts_each(session->hosts, hurry, NULL);
 	}
 }
 
@@ -285,30 +315,77 @@ static struct inode_limits fd_limits(void)
 static int make_table(struct session *session)
 {
 	struct inode_limits limits = fd_limits();
+	struct inode_hooks hooks = backing_hooks;
 	int fd, r;
 
 	fd = open(session->places.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return log_error_errno(-errno, "SOURCE \"%s\"",
 				       session->options.source);
-	r = inode_table_new(fd, &limits, &backing_hooks, &session->table);
+	hooks.release_rules = rule_dir_unref;
+	r = inode_table_new(fd, &limits, &hooks, &session->table);
 	return r < 0 ? log_error_errno(r, "SOURCE \"%s\"",
 				       session->options.source) :
 		       0;
+}
+
+/* The rules of rules=FILE; what is wrong with them is an error here. */
+static int read_mount_rules(struct session *session, struct rules **out)
+{
+	char reason[RULEFILE_REASON_MAX];
+	struct rulefile_source source = {
+		.dir_fd = AT_FDCWD,
+		.file = session->options.rules,
+		.shown = session->options.rules,
+		.tree = session->tree,
+		.is_trusted = true,
+		.can_opener = true,
+	};
+	int r;
+
+	if (!session->options.rules)
+		return 0;
+	r = rulefile_read(&source, out, reason);
+	if (r == RULEFILE_E_REFUSED) {
+		log_error("%s", reason);
+		return -EINVAL;
+	}
+	return r < 0 ? log_error_errno(r, "rules=%s", session->options.rules) :
+		       0;
+}
+
+static int make_book(struct session *session)
+{
+	struct rulebook_config config = {
+		.table = session->table,
+		.charge = session->charge,
+		.hosts = session->hosts,
+		.tree = session->tree,
+		.fallback = session->fallback,
+		.memcg = session->options.memcg,
+		.reads_files = !session->options.norulefiles,
+		.can_opener = true,
+	};
+	struct rulebook *book = NULL;
+	struct rules *rules = NULL;
+	int r;
+
+	r = read_mount_rules(session, &rules);
+	if (r < 0)
+		return r;
+	config.mount_rules = rules;
+	r = rulebook_new(&config, &book);
+	if (r == 0)
+		atomic_store(&session->book, book);
+	rules_unref(rules);
+	return r < 0 ? log_error_errno(r, "cannot start") : 0;
 }
 
 static int make_front(struct session *session)
 {
 	const struct options *options = &session->options;
 	struct charge_config charge = {
-		.rule = {
-			.target = session->host ? host_target(session->host) :
-						  NULL,
-			.io = options->io,
-			.on_error = options->on_error,
-			.ahead_bytes = options->ahead_bytes,
-		},
-		.host = session->host,
+		.fallback = session->fallback,
 		.stats = &session->stats,
 		.arena = session->arena,
 		.sees_owners = session->kpagecgroup_fd >= 0,
@@ -318,6 +395,7 @@ static int make_front(struct session *session)
 		.attr_timeout = options->attr_timeout,
 		.entry_timeout = options->entry_timeout,
 		.max_threads = (unsigned int)options->max_threads,
+		.patience_ns = (uint64_t)(options->charger_timeout * 1e9),
 		.ready = on_ready,
 		.userdata = session,
 	};
@@ -327,7 +405,11 @@ static int make_front(struct session *session)
 	if (r < 0)
 		return log_error_errno(r, "cannot start");
 	charge_set_table(session->charge, session->table);
+	r = make_book(session);
+	if (r < 0)
+		return r;
 	front.charge = session->charge;
+	front.book = session->book;
 	r = fuse_front_new(&front, &session->front);
 	return r < 0 ? log_error_errno(r, "cannot start") : 0;
 }
@@ -395,17 +477,19 @@ static int session_start(struct session *session)
  */
 static void session_stop(struct session *session)
 {
-	if (session->host)
-		charger_hurry(host_charger(session->host));
+	if (session->hosts)
+		hosts_each(session->hosts, hurry, NULL);
 	stop_janitor(session);
 	if (session->is_mounted)
 		connection_unmount(session->fuse);
 	fuse_front_free(session->front);
+	rulebook_stop(session->book);
 	inode_table_free(session->table);
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);
 	charge_free(session->charge);
-	host_free(session->host);
+	hosts_free(session->hosts);
+	rulebook_free(session->book);
 	spawner_free(session->spawner);
 	arena_free(session->arena);
 	account_free(session->books);

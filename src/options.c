@@ -11,6 +11,7 @@
 #define DEFAULT_AHEAD_BYTES (64ull << 20)
 #define DEFAULT_TIMEOUT 1.0
 #define DEFAULT_CHARGER_TIMEOUT 30.0
+#define DEFAULT_CHARGER_IDLE 60.0
 #define DEFAULT_MAX_THREADS 64
 
 struct word {
@@ -80,6 +81,17 @@ static const struct option option_table[] = {
 	{ "charger_timeout", TYPE_SECONDS, FIELD(charger_timeout), NULL,
 	  "charger_timeout=S",
 	  "wait S seconds for a target that is frozen (30.0)" },
+	{ "charger_idle", TYPE_SECONDS, FIELD(charger_idle), NULL,
+	  "charger_idle=S",
+	  "a charger leaves its cgroup after S seconds without\n\t\t\twork, "
+	  "until it is needed again (60.0)" },
+	{ "pin_max", TYPE_SIZE, FIELD(pin_max), NULL, "pin_max=SIZE",
+	  "what a cgroup may have of pinned files\n\t\t\t(a quarter of what "
+	  "its cache may take)" },
+	{ "rules", TYPE_STRING, FIELD(rules), NULL, "rules=FILE",
+	  "rules of the whole mount, as in .memcgfs files" },
+	{ "norulefiles", TYPE_FLAG, FIELD(norulefiles), NULL, "norulefiles",
+	  "ignore .memcgfs files in directories" },
 	{ "allow_other", TYPE_MOUNT, 0, NULL, "allow_other",
 	  "let all users in (default for root)" },
 	{ "default_permissions", TYPE_MOUNT, 0, NULL, "default_permissions",
@@ -370,6 +382,14 @@ static int parse_dashed(struct options *options, const char *text,
 	return -EINVAL;
 }
 
+static bool is_long(double seconds, const char *name)
+{
+	if (seconds < 1)
+		log_error("option \"%s=%g\": at least 1 second is needed", name,
+			  seconds);
+	return seconds >= 1;
+}
+
 static int check(const struct options *options)
 {
 	if (options->action != OPTIONS_MOUNT &&
@@ -387,12 +407,9 @@ static int check(const struct options *options)
 	}
 	if (strcmp(options->memcg, "@shared") == 0)
 		return refuse_shared(options->memcg);
-	if (options->charger_timeout < 1) {
-		log_error("option \"charger_timeout=%g\": at least 1 second "
-			  "is needed",
-			  options->charger_timeout);
+	if (!is_long(options->charger_timeout, "charger_timeout") ||
+	    !is_long(options->charger_idle, "charger_idle"))
 		return -EINVAL;
-	}
 	if (options->memcg[0] == '@' && strcmp(options->memcg, "@opener")) {
 		log_error("option \"memcg=%s\": allowed are a cgroup's path "
 			  "and @opener",
@@ -416,6 +433,7 @@ int options_parse(int argc, char **argv, bool is_root, struct options *options)
 		.entry_timeout = DEFAULT_TIMEOUT,
 		.max_threads = DEFAULT_MAX_THREADS,
 		.charger_timeout = DEFAULT_CHARGER_TIMEOUT,
+		.charger_idle = DEFAULT_CHARGER_IDLE,
 		/* As mount(8) has it; libfuse's own are nosuid,nodev. */
 		.mount_options = strdup(is_root ? "allow_other,suid,dev" : ""),
 	};
@@ -440,6 +458,7 @@ void options_clear(struct options *options)
 	free(options->source);
 	free(options->mountpoint);
 	free(options->memcg);
+	free(options->rules);
 	free(options->mount_options);
 	*options = (struct options){ 0 };
 }

@@ -34,6 +34,10 @@ struct options {
 	double entry_timeout;
 	uint64_t max_threads;
 	double charger_timeout; /* seconds */
+	double charger_idle; /* seconds */
+	char *rules; /* a file, as given; NULL: none */
+	bool norulefiles;
+	uint64_t pin_max; /* bytes, of each host; 0: a part of its limit */
 	/* Of the kernel's mount, for libfuse: comma-separated, or "". */
 	char *mount_options;
 };

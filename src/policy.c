@@ -37,6 +37,44 @@ enum policy_path policy_choose(const struct policy_rule *rule,
 	return ahead ? POLICY_AHEAD : POLICY_STRICT;
 }
 
+static const char *why_strict(const struct policy_rule *rule,
+			      const struct policy_facts *facts)
+{
+	if (facts->direct)
+		return "it is open for direct I/O";
+	if (rule->io == POLICY_IO_STRICT)
+		return "the rule says io=strict";
+	if (!facts->can_passthrough)
+		return "this mount has no passthrough";
+	if (facts->writable)
+		return "it is open for writing by who isn't in the host";
+	return facts->size_bytes > rule->ahead_bytes ?
+		       "the file is larger than ahead=" :
+		       "the host has no room for it";
+}
+
+const char *policy_why(const struct policy_rule *rule,
+		       const struct policy_facts *facts)
+{
+	if (!rule->target)
+		return "nothing is enforced (@opener)";
+	switch (policy_choose(rule, facts)) {
+	case POLICY_REFUSE:
+		return "the host can't be used";
+	case POLICY_AHEAD:
+		return "its pages are charged before it is read";
+	case POLICY_STRICT:
+	case POLICY_STRICT_AHEAD:
+		return why_strict(rule, facts);
+	case POLICY_PASSTHROUGH:
+		break;
+	}
+	if (facts->host_is_down)
+		return "the host can't be used, and on_error=opener";
+	return facts->opener_in_host ? "the opener lives in the host" :
+				       "all of its pages are the host's";
+}
+
 const char *policy_path_name(enum policy_path path)
 {
 	static const char *const names[] = {

@@ -3,7 +3,8 @@
  * What is to be done with a file: which cgroup pays for it, and by which
  * path its bytes go. Pure: it is handed facts, and makes no system calls.
  *
- * The mount has one rule, from its options, which holds for every file.
+ * A file's rule is that of the mount's options, changed by rule files: see
+ * rulenode.h.
  */
 #ifndef MEMCGFS_POLICY_H
 #define MEMCGFS_POLICY_H
@@ -26,6 +27,7 @@ struct policy_rule {
 	enum policy_io io;
 	enum policy_on_error on_error;
 	uint64_t ahead_bytes; /* the largest file charged whole at open */
+	bool pin; /* what is charged ahead stays, locked */
 };
 
 /* What is known when a file is opened. */
@@ -57,6 +59,10 @@ enum policy_path {
 
 enum policy_path policy_choose(const struct policy_rule *rule,
 			       const struct policy_facts *facts);
+
+/* Why it is that path: a clause for reports. */
+const char *policy_why(const struct policy_rule *rule,
+		       const struct policy_facts *facts);
 
 /* The word for reports. */
 const char *policy_path_name(enum policy_path path);

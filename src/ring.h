@@ -34,10 +34,14 @@ enum ring_op {
 	RING_COPY_RANGE, /* fd, offset -> fd2, offset2 */
 	RING_AHEAD, /* make offset, length resident */
 	RING_CLAIM, /* drop foreign pages of the range, count the others */
+	RING_PIN, /* lock the first length bytes; offset2: a key */
+	RING_UNPIN, /* offset2: that key */
 };
 
 /* In flags, beside the op's own: the caller lacks CAP_FSETID. */
 #define RING_KILL_PRIV (1u << 31)
+/* RING_CLAIM: count only. */
+#define RING_LOOK (1u << 29)
 /*
  * RING_TRUNCATE as truncate(2) does it, not ftruncate(2), which moves a
  * file's times on xfs though its size stays as it is (seen on 7.2).

@@ -16,12 +16,13 @@
 
 /*
  * To open or truncate any covered file anew, without a trace in its atime; to
- * keep suid bits where root writes; to see page frames in /proc/self/pagemap.
+ * keep suid bits where root writes; to see page frames in /proc/self/pagemap;
+ * to lock pages of pinned files.
  */
 #define CHARGER_CAPS                                                      \
 	(CREDS_MASK(CAP_DAC_OVERRIDE) | CREDS_MASK(CAP_DAC_READ_SEARCH) | \
 	 CREDS_MASK(CAP_FOWNER) | CREDS_MASK(CAP_FSETID) |                \
-	 CREDS_MASK(CAP_SYS_ADMIN))
+	 CREDS_MASK(CAP_IPC_LOCK) | CREDS_MASK(CAP_SYS_ADMIN))
 
 /*
  * To do for clients what their own kernel has allowed them (each right over
@@ -64,6 +65,7 @@ static const int allowed[] = {
 	SCMP_SYS(mmap),
 	SCMP_SYS(munmap),
 	SCMP_SYS(madvise),
+	SCMP_SYS(mlock),
 	/* rights, and where to run */
 	SCMP_SYS(capget),
 	SCMP_SYS(capset),

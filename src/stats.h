@@ -17,6 +17,10 @@
 	X(claims, "files whose owners were looked at")                       \
 	X(claimed_pages, "foreign pages claimed")                            \
 	X(residue_pages, "foreign pages that could not be moved")            \
+	X(pinned_files, "files kept resident")                               \
+	X(pinned_bytes, "bytes kept resident")                               \
+	X(pins_refused, "files not pinned for want of budget or memory")     \
+	X(moves, "files moved to another host")                              \
 	X(strict_reads, "reads made by chargers")                            \
 	X(strict_writes, "writes made by chargers")                          \
 	X(splice_reads, "reads into the client's own page cache (sendfile)") \

@@ -57,8 +57,11 @@ BAD_OPTIONS = {
     "io empty": ("io=", "io"),
     "io without value": ("io", "io"),
     "io cached, not yet": ("io=cached", "cached"),
-    "rules, not yet": ("rules=/etc/fstab", "rules"),
-    "norulefiles, not yet": ("norulefiles", "norulefiles"),
+    "rules without a file": ("rules=/no/such/file", "/no/such/file"),
+    "rules of other things": ("rules=/etc/passwd", "/etc/passwd:1:"),
+    "norulefiles with a value": ("norulefiles=1", "norulefiles"),
+    "pin_max": ("pin_max=lots", "lots"),
+    "charger_idle": ("charger_idle=0.5", "0.5"),
     "scan, not yet": ("scan=off", "scan"),
     "ahead unit": ("ahead=12Q", "12Q"),
     "ahead word": ("ahead=much", "much"),
@@ -88,7 +91,7 @@ def test_bad_option(place, call, options, option, quoted):
     assert_refused(place, done, quoted)
 
 
-@pytest.mark.parametrize("option", ["io=cached", "rules=/etc/fstab"])
+@pytest.mark.parametrize("option", ["io=cached", "rules=/etc/passwd"])
 def test_bad_option_in_the_foreground(place, call, options, option):
     done = call("-f", "-o", options(option), place.source, place.mountpoint)
     assert_refused(place, done, option.split("=")[0])

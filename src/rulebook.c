@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The rules that hold for the known inodes; see rulebook.h. */
+#include "rulebook.h"
+
+#include "inode_place.h"
+#include "log.h"
+#include "mover.h"
+#include "util.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+/* More than a path can have: what goes on longer goes round. */
+#define DEPTH_MAX 2100
+#define FIRST_EPOCH 1 /* 0: never looked up */
+
+/* A refused file, for reports. */
+struct refusal {
+	struct list link;
+	char reason[];
+};
+
+/*
+ * A directory's snapshot. It doesn't change; who finds another one to hold
+ * replaces it.
+ */
+struct rule_dir {
+	struct rulebook *book;
+	_Atomic uint32_t refs;
+	/* When this, and all above it, was last found to hold. */
+	_Atomic uint32_t epoch;
+	_Atomic uint32_t checked_ms;
+	struct rulenode *node;
+	struct rulenode *above; /* what it was made from; NULL: the root */
+	struct rules *own; /* NULL: no rule file, or a refused one */
+	struct rulefile_id id; /* which was read */
+	struct refusal *refusal; /* why it was refused */
+	char name[]; /* the directory's */
+};
+
+struct rulebook {
+	struct rulebook_config config;
+	struct rulenode_defaults defaults;
+	bool is_active; /* there may be rules at all */
+	_Atomic uint32_t epoch; /* grows whenever something changed */
+	struct mover *mover;
+	pthread_mutex_t lock; /* for refusals */
+	struct list refusals;
+};
+
+static uint32_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint32_t)((uint64_t)ts.tv_sec * 1000 +
+			  (uint64_t)ts.tv_nsec / 1000000);
+}
+
+/* -- refusals -- */
+
+static struct refusal *refusal_new(struct rulebook *book, const char *reason)
+{
+	size_t size = strlen(reason) + 1;
+	struct refusal *refusal;
+
+	log_warning("rules refused: %s", reason);
+	refusal = calloc(1, sizeof(*refusal) + size);
+	if (!refusal)
+		return NULL;
+	memcpy(refusal->reason, reason, size);
+	pthread_mutex_lock(&book->lock);
+	list_add(&book->refusals, &refusal->link);
+	pthread_mutex_unlock(&book->lock);
+	return refusal;
+}
+
+static void refusal_free(struct rulebook *book, struct refusal *refusal)
+{
+	if (!refusal)
+		return;
+	pthread_mutex_lock(&book->lock);
+	list_del(&refusal->link);
+	pthread_mutex_unlock(&book->lock);
+	free(refusal);
+}
+
+void rulebook_each_refused(struct rulebook *book,
+			   void (*fn)(const char *reason, void *userdata),
+			   void *userdata)
+{
+	struct list *link;
+
+	pthread_mutex_lock(&book->lock);
+	for (link = book->refusals.next; link != &book->refusals;
+	     link = link->next)
+		fn(container_of(link, struct refusal, link)->reason, userdata);
+	pthread_mutex_unlock(&book->lock);
+}
+
+/* -- snapshots of directories -- */
+
+void rule_dir_unref(struct rule_dir *dir)
+{
+	if (!dir || atomic_fetch_sub(&dir->refs, 1) > 1)
+		return;
+	rulenode_unref(dir->node);
+	rulenode_unref(dir->above);
+	rules_unref(dir->own);
+	refusal_free(dir->book, dir->refusal);
+	free(dir);
+}
+
+static struct rule_dir *dir_get(struct rulebook *book, struct inode *inode)
+{
+	struct rule_dir *dir;
+
+	inode_lock(book->config.table, inode);
+	dir = inode->rule_dir;
+	if (dir)
+		atomic_fetch_add(&dir->refs, 1);
+	inode_unlock(book->config.table, inode);
+	return dir;
+}
+
+static void dir_publish(struct rulebook *book, struct inode *inode,
+			struct rule_dir *dir)
+{
+	struct rule_dir *old;
+
+	atomic_fetch_add(&dir->refs, 1);
+	inode_lock(book->config.table, inode);
+	old = inode->rule_dir;
+	inode->rule_dir = dir;
+	inode_unlock(book->config.table, inode);
+	rule_dir_unref(old);
+}
+
+static bool is_fresh(struct rulebook *book, const struct rule_dir *dir,
+		     uint32_t now)
+{
+	return atomic_load(&dir->epoch) == atomic_load(&book->epoch) &&
+	       now - atomic_load(&dir->checked_ms) < RULEBOOK_RECHECK_MS;
+}
+
+/* What is to become a directory's snapshot. */
+struct draft {
+	struct rulebook *book;
+	struct inode *inode;
+	const char *name;
+	const struct rule_dir *old; /* NULL: the first */
+	struct rulenode *above;
+	struct rules *own; /* a ref */
+	struct rulefile_id id;
+	char reason[RULEFILE_REASON_MAX]; /* "": not refused */
+};
+
+static void shown_name(struct draft *draft, char shown[INODE_PATH_MAX + 16])
+{
+	char path[INODE_PATH_MAX];
+	bool is_root;
+
+	if (inode_path(draft->book->config.table, draft->inode, path) < 0)
+		strcpy(path, "/...");
+	is_root = strcmp(path, "/") == 0;
+	snprintf(shown, INODE_PATH_MAX + 16, "%s%s" RULEFILE_NAME, path + 1,
+		 is_root ? "" : "/");
+}
+
+/* Reads the directory's rule file, unless it is the one that is known. */
+static void draft_read(struct draft *draft, int dir_fd)
+{
+	const struct rulebook_config *config = &draft->book->config;
+	char shown[INODE_PATH_MAX + 16];
+	struct rulefile_source source = {
+		.dir_fd = dir_fd,
+		.file = RULEFILE_NAME,
+		.shown = shown,
+		.tree = config->tree,
+		.can_opener = config->can_opener,
+	};
+	int r;
+
+	shown_name(draft, shown);
+	r = rulefile_read(&source, &draft->own, draft->reason);
+	if (r == 0)
+		mover_watch(draft->book->mover, dir_fd);
+	if (r < 0 && r != -ENOENT)
+		snprintf(draft->reason, sizeof(draft->reason), "%.400s: %s",
+			 shown, strerror(-r));
+}
+
+static bool draft_look(struct draft *draft)
+{
+	const struct rule_dir *old = draft->old;
+	struct inode_table *table = draft->book->config.table;
+	bool is_new;
+	int dir_fd;
+
+	if (!draft->book->config.reads_files)
+		return false;
+	dir_fd = inode_fd_get(table, draft->inode);
+	if (dir_fd < 0)
+		return false;
+	/* What can't be looked at can't be read, either, and is refused. */
+	rulefile_look(dir_fd, &draft->id);
+	is_new = !old || !rulefile_same(&draft->id, &old->id);
+	if (is_new && draft->id.ino)
+		draft_read(draft, dir_fd);
+	inode_fd_put(table, draft->inode);
+	return is_new;
+}
+
+static int draft_make_node(const struct draft *draft, struct rulenode **out)
+{
+	struct rulebook *book = draft->book;
+
+	if (draft->above)
+		return rulenode_enter(draft->above, draft->name, draft->own,
+				      out);
+	return rulenode_new_root(&book->defaults, book->config.mount_rules,
+				 draft->own, out);
+}
+
+/* A new snapshot: a ref, or NULL: no memory. */
+static struct rule_dir *draft_finish(struct draft *draft)
+{
+	size_t size = strlen(draft->name) + 1;
+	struct rule_dir *dir;
+
+	dir = calloc(1, sizeof(*dir) + size);
+	if (!dir)
+		return NULL;
+	dir->book = draft->book;
+	dir->refs = 1;
+	memcpy(dir->name, draft->name, size);
+	if (draft_make_node(draft, &dir->node) < 0) {
+		free(dir);
+		return NULL;
+	}
+	dir->above = draft->above ? rulenode_ref(draft->above) : NULL;
+	dir->own = draft->own ? rules_ref(draft->own) : NULL;
+	dir->id = draft->id;
+	if (*draft->reason)
+		dir->refusal = refusal_new(draft->book, draft->reason);
+	return dir;
+}
+
+static bool is_same(const struct draft *draft, const struct rule_dir *old)
+{
+	return old && old->above == draft->above &&
+	       strcmp(old->name, draft->name) == 0;
+}
+
+/*
+ * The snapshot that holds for the directory now, given its parent's: a ref,
+ * or NULL: no memory.
+ */
+static struct rule_dir *dir_renew(struct rulebook *book, struct inode *inode,
+				  const char *name, struct rule_dir *old,
+				  const struct rule_dir *parent, uint32_t now)
+{
+	uint32_t epoch = atomic_load(&book->epoch);
+	struct draft draft = {
+		.book = book,
+		.inode = inode,
+		.name = name,
+		.old = old,
+		.above = parent ? parent->node : NULL,
+	};
+	bool is_new = draft_look(&draft);
+	struct rule_dir *dir = NULL;
+
+	if (!is_new && is_same(&draft, old)) {
+		atomic_fetch_add(&old->refs, 1);
+		dir = old;
+	} else {
+		if (!is_new && old && old->own)
+			draft.own = rules_ref(old->own);
+		if (!is_new && old && old->refusal)
+			strcpy(draft.reason, old->refusal->reason);
+		dir = draft_finish(&draft);
+		rules_unref(draft.own);
+	}
+	if (!dir)
+		return NULL;
+	if (is_new && old) {
+		rulebook_touch(book);
+		epoch = atomic_load(&book->epoch);
+	}
+	/* The chain is as old as its oldest part. */
+	atomic_store(&dir->checked_ms,
+		     parent ? atomic_load(&parent->checked_ms) : now);
+	atomic_store(&dir->epoch, epoch);
+	if (dir != old)
+		dir_publish(book, inode, dir);
+	return dir;
+}
+
+static struct rule_dir *dir_look(struct rulebook *book, struct inode *inode,
+				 uint32_t now, int depth)
+{
+	struct inode_table *table = book->config.table;
+	struct rule_dir *old = dir_get(book, inode);
+	struct rule_dir *above = NULL, *dir;
+	char name[NAME_MAX + 1] = "";
+	struct inode *parent;
+
+	if (old && is_fresh(book, old, now))
+		return old;
+	parent = inode_parent_get(table, inode, name);
+	if (parent && depth < DEPTH_MAX)
+		above = dir_look(book, parent, now, depth + 1);
+	/* One that is nowhere, or goes round, is ruled as the root is. */
+	if (!above && inode != inode_table_root(table))
+		above = dir_look(book, inode_table_root(table), now, 0);
+	dir = dir_renew(book, inode, name, old, above, now);
+	rule_dir_unref(above);
+	rule_dir_unref(old);
+	if (parent)
+		inode_child_put(table, parent);
+	return dir;
+}
+
+/* -- inodes -- */
+
+static const struct binding *bind(struct rulebook *book,
+				  struct decision *decision)
+{
+	const struct binding *binding = atomic_load(&decision->userdata);
+	struct policy_rule rule = decision->rule;
+	int r;
+
+	if (binding)
+		return binding;
+	if (strcmp(rule.target, "@opener") == 0)
+		rule.target = NULL;
+	r = hosts_bind(book->config.hosts, &rule, true, &binding);
+	if (r == 0) {
+		atomic_store(&decision->userdata, binding);
+		return binding;
+	}
+	log_warning_once("a rule's target \"%s\" can't be used: %s; the "
+			 "mount's own holds",
+			 decision->rule.target, strerror(-r));
+	return book->config.fallback;
+}
+
+int rulebook_explain(struct rulebook *book, struct inode *inode,
+		     struct rulebook_answer *answer)
+{
+	struct inode_table *table = book->config.table;
+	char name[NAME_MAX + 1];
+	struct rule_dir *dir;
+	struct inode *parent;
+	int r;
+
+	parent = inode_parent_get(table, inode, name);
+	if (!parent)
+		return -ENOENT;
+	dir = dir_look(book, parent, now_ms(), 0);
+	inode_child_put(table, parent);
+	if (!dir)
+		return -ENOMEM;
+	r = rulenode_decide(dir->node, name, S_ISDIR(inode->type),
+			    &answer->decision);
+	rule_dir_unref(dir);
+	if (r == 0)
+		answer->binding = bind(book, answer->decision);
+	return r;
+}
+
+/*
+ * As long as no rule file changed, and it has not moved, what was decided
+ * holds. Should it move meanwhile, it is looked up again soon.
+ */
+static void look_up(struct rulebook *book, struct inode *inode)
+{
+	struct inode_table *table = book->config.table;
+	struct decision *decision = NULL;
+	char name[NAME_MAX + 1];
+	struct rule_dir *dir;
+	struct inode *parent;
+	uint32_t epoch;
+
+	parent = inode_parent_get(table, inode, name);
+	if (!parent)
+		return;
+	dir = dir_look(book, parent, now_ms(), 0);
+	inode_child_put(table, parent);
+	if (!dir)
+		return;
+	epoch = atomic_load(&dir->epoch);
+	if (atomic_load(&inode->rule_epoch) != epoch &&
+	    rulenode_decide(dir->node, name, false, &decision) == 0) {
+		if (charge_bind(book->config.charge, inode,
+				bind(book, decision)))
+			mover_queue(book->mover, inode);
+		decision_unref(decision);
+		atomic_store(&inode->rule_epoch, epoch);
+	}
+	atomic_store(&inode->rule_ms, atomic_load(&dir->checked_ms));
+	rule_dir_unref(dir);
+}
+
+void rulebook_refresh(struct rulebook *book, struct inode *inode)
+{
+	if (!book->is_active)
+		return;
+	if (atomic_load_explicit(&inode->rule_epoch, memory_order_relaxed) ==
+		    atomic_load_explicit(&book->epoch, memory_order_relaxed) &&
+	    now_ms() - atomic_load_explicit(&inode->rule_ms,
+					    memory_order_relaxed) <
+		    RULEBOOK_RECHECK_MS)
+		return;
+	look_up(book, inode);
+}
+
+/* -- the book -- */
+
+/* Called by the mover for what is resident, after a change. */
+static void on_sweep(void *userdata, struct inode *inode)
+{
+	struct rulebook *book = userdata;
+
+	rulebook_refresh(book, inode);
+	if (charge_needs_pin(book->config.charge, inode))
+		mover_queue(book->mover, inode);
+}
+
+static void on_watch(void *userdata)
+{
+	rulebook_touch(userdata);
+}
+
+void rulebook_touch(struct rulebook *book)
+{
+	if (!book->is_active)
+		return;
+	atomic_fetch_add(&book->epoch, 1);
+	mover_sweep(book->mover);
+}
+
+void rulebook_sweep(struct rulebook *book)
+{
+	mover_sweep(book->mover);
+}
+
+int rulebook_new(const struct rulebook_config *config, struct rulebook **out)
+{
+	struct rulebook *book;
+	int r;
+
+	book = calloc(1, sizeof(*book));
+	if (!book)
+		return -ENOMEM;
+	book->config = *config;
+	book->is_active = config->reads_files || config->mount_rules;
+	book->epoch = FIRST_EPOCH;
+	book->defaults = (struct rulenode_defaults){
+		.rule = config->fallback->rule,
+	};
+	book->defaults.rule.target = config->memcg;
+	pthread_mutex_init(&book->lock, NULL);
+	list_init(&book->refusals);
+	if (config->mount_rules)
+		rules_ref(config->mount_rules);
+	r = mover_new(
+		&(struct mover_config){
+			.table = config->table,
+			.charge = config->charge,
+			.on_sweep = on_sweep,
+			.on_watch = on_watch,
+			.userdata = book,
+		},
+		&book->mover);
+	if (r < 0) {
+		rulebook_free(book);
+		return r;
+	}
+	*out = book;
+	return 0;
+}
+
+void rulebook_stop(struct rulebook *book)
+{
+	if (book && book->mover)
+		mover_stop(book->mover);
+}
+
+struct rulebook *rulebook_free(struct rulebook *book)
+{
+	if (!book)
+		return NULL;
+	mover_free(book->mover);
+	rules_unref(book->config.mount_rules);
+	pthread_mutex_destroy(&book->lock);
+	free(book);
+	return NULL;
+}
