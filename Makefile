@@ -32,10 +32,11 @@ REPORTS := $(CURDIR)/$(B)/reports
 
 # ---- Sources --------------------------------------------------------------
 
+CTL_OBJS := $(patsubst ctl/%.c,$(OBJ)/ctl/%.o,$(sort $(wildcard ctl/*.c)))
 OBJS := $(patsubst src/%.c,$(OBJ)/%.o,$(sort $(wildcard src/*.c)))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,\
 	$(sort $(wildcard tests/unit/test_*.c)))
-C_FILES := $(wildcard src/*.[ch] tests/*.[ch] tests/unit/*.[ch] \
+C_FILES := $(wildcard src/*.[ch] ctl/*.[ch] tests/*.[ch] tests/unit/*.[ch] \
 	bench/*.[ch] demo/*.[ch])
 PYTHON_FILES := scripts/check-layers tests/guest/run \
 	$(wildcard tests/*.py tests/*/*.py bench/*.py scripts/*.py demo/*.py)
@@ -49,8 +50,9 @@ FUSE_DIR := build/libfuse$(if $(filter tsan,$(FLAVOUR)),-tsan)
 FUSE_PC := $(wildcard $(FUSE_DIR)/lib/pkgconfig/fuse3.pc)
 PKG_CONFIG := PKG_CONFIG_PATH=$(FUSE_DIR)/lib/pkgconfig:$(PKG_CONFIG_PATH) \
 	pkg-config $(if $(FUSE_PC),--static)
-LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3 libcgroup libseccomp 2>/dev/null)
-LIB_LIBS := $(shell $(PKG_CONFIG) --libs fuse3 libcgroup libseccomp 2>/dev/null)
+LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3 libcgroup libseccomp jansson 2>/dev/null)
+LIB_LIBS := $(shell $(PKG_CONFIG) --libs fuse3 libcgroup libseccomp jansson 2>/dev/null)
+CTL_LIBS := $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null)
 UNIT_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 # ---- Flags ----------------------------------------------------------------
@@ -79,7 +81,7 @@ LINK := $(CC) $(SANITIZE) $(SANITIZER_LIBS) -pthread $(CFLAGS) $(LDFLAGS)
 
 # ---- Build ----------------------------------------------------------------
 
-all: $(B)/memcgfs $(B)/mount.memcgfs ## build build/memcgfs
+all: $(B)/memcgfs $(B)/mount.memcgfs $(B)/memcgfsctl ## build build/memcgfs and the like
 
 # mount(8) calls mount.TYPE; the program sees by its name how it is called.
 $(B)/mount.memcgfs: $(B)/memcgfs
@@ -88,6 +90,10 @@ $(B)/mount.memcgfs: $(B)/memcgfs
 $(B)/memcgfs: $(OBJS) $(B)/flags
 	@echo "  LINK    $@"
 	$(Q)$(LINK) -o $@ $(OBJS) $(LIB_LIBS)
+
+$(B)/memcgfsctl: $(CTL_OBJS) $(B)/flags
+	@echo "  LINK    $@"
+	$(Q)$(LINK) -o $@ $(CTL_OBJS) $(CTL_LIBS)
 
 # All that unit tests are linked with.
 $(B)/libmemcgfs.a: $(filter-out %/main.o,$(OBJS)) $(B)/flags
@@ -99,6 +105,11 @@ $(OBJ)/%.o: src/%.c $(B)/flags | have-deps
 	@echo "  CC      $@"
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
+$(OBJ)/ctl/%.o: ctl/%.c $(B)/flags | have-deps
+	@echo "  CC      $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
 $(B)/unit/%: tests/unit/%.c $(B)/libmemcgfs.a $(B)/flags
 	@echo "  CC      $@"
 	$(Q)mkdir -p $(@D)
@@ -108,10 +119,10 @@ $(B)/unit/%: tests/unit/%.c $(B)/libmemcgfs.a $(B)/flags
 # Changes when the commands or the set of sources do, and all is built anew.
 $(B)/flags: force
 	@mkdir -p $(OBJ)
-	@echo '$(COMPILE) | $(LINK) | $(LIB_LIBS) | $(OBJS)' >$@.new
+	@echo '$(COMPILE) | $(LINK) | $(LIB_LIBS) | $(OBJS) $(CTL_OBJS)' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(wildcard $(OBJ)/*.d $(B)/unit/*.d)
+-include $(wildcard $(OBJ)/*.d $(OBJ)/ctl/*.d $(B)/unit/*.d)
 
 # ---- What the build needs -------------------------------------------------
 
@@ -250,12 +261,14 @@ EXAMPLES := $(wildcard conf/*)
 
 install: all ## install into PREFIX (/usr/local) below DESTDIR
 	install -D -m 755 build/memcgfs $(DESTDIR)$(BIN_DIR)/memcgfs
+	install -m 755 build/memcgfsctl $(DESTDIR)$(BIN_DIR)/memcgfsctl
 	install -d $(DESTDIR)$(MOUNT_DIR) $(DESTDIR)$(EXAMPLES_DIR)
 	ln -sf $(BIN_DIR)/memcgfs $(DESTDIR)$(MOUNT_DIR)/mount.memcgfs
 	install -m 644 $(EXAMPLES) $(DESTDIR)$(EXAMPLES_DIR)
 
 uninstall: ## remove what install has put there
-	rm -f $(DESTDIR)$(BIN_DIR)/memcgfs $(DESTDIR)$(MOUNT_DIR)/mount.memcgfs
+	rm -f $(DESTDIR)$(BIN_DIR)/memcgfs $(DESTDIR)$(BIN_DIR)/memcgfsctl \
+		$(DESTDIR)$(MOUNT_DIR)/mount.memcgfs
 	rm -f $(EXAMPLES:conf/%=$(DESTDIR)$(EXAMPLES_DIR)/%)
 	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(EXAMPLES_DIR) \
 		$(DESTDIR)$(dir $(EXAMPLES_DIR))

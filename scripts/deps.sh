@@ -41,6 +41,7 @@ packages() {
 	build	pkg-config	cmd pkg-config
 	build	libcgroup-dev	pc libcgroup
 	build	libseccomp-dev	pc libseccomp
+	build	libjansson-dev	pc jansson
 	build	liburing-dev	pc liburing
 	build	libnuma-dev	pc numa
 	build	uthash-dev	header uthash.h
@@ -60,6 +61,7 @@ packages() {
 	test	acl		cmd setfacl
 	test	attr		cmd getfattr
 	test	libcap2-bin	cmd setcap
+	test	git		cmd git
 	test	fio		cmd fio
 	test	e2fsprogs	cmd mkfs.ext4
 	test	xfsprogs	cmd mkfs.xfs

@@ -270,7 +270,8 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 /* -- extended attributes -- */
 
-void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+static void get_xattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		      size_t size)
 {
 	cleanup_meta struct meta_fd meta = meta_fd_get(req, ino, NULL);
 	cleanup_free char *value = NULL;
@@ -293,6 +294,14 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		fuse_reply_xattr(req, (size_t)n);
 	else
 		fuse_reply_buf(req, value, (size_t)n);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	if (xattr_is_virtual(name))
+		xattr_get_virtual(req, ino, name, size);
+	else
+		get_xattr(req, ino, name, size);
 }
 
 /* Names that only the privileged see listed natively. */
@@ -347,8 +356,8 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		fuse_reply_buf(req, names, (size_t)n);
 }
 
-void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
-		 const char *value, size_t size, int flags)
+static void set_xattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		      const char *value, size_t size, int flags)
 {
 	cleanup_meta struct meta_fd meta = meta_fd_get(req, ino, NULL);
 	bool is_acl = strncmp(name, "system.posix_acl_", 17) == 0;
@@ -368,11 +377,20 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	fuse_reply_err(req, r < 0 ? -r : 0);
 }
 
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		 const char *value, size_t size, int flags)
+{
+	if (xattr_is_virtual(name))
+		xattr_set_virtual(req, ino, name);
+	else
+		set_xattr(req, ino, name, value, size, flags);
+}
+
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	cleanup_meta struct meta_fd meta = meta_fd_get(req, ino, NULL);
 	char path[PROC_FD_MAX];
-	int r = meta.fd;
+	int r = xattr_is_virtual(name) ? -ENODATA : meta.fd;
 
 	if (r >= 0 && removexattr(proc_fd_path(path, meta.fd), name) < 0)
 		r = -errno;

@@ -140,6 +140,12 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	      struct fuse_file_info *fi, unsigned int flags, const void *in_buf,
 	      size_t in_size, size_t out_size);
 
+/* fuse_xattr.c */
+bool xattr_is_virtual(const char *name);
+void xattr_get_virtual(fuse_req_t req, fuse_ino_t ino, const char *name,
+		       size_t size);
+void xattr_set_virtual(fuse_req_t req, fuse_ino_t ino, const char *name);
+
 /* fuse_file.c */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,

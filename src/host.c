@@ -277,6 +277,11 @@ void host_unpin(struct host *host, uint64_t bytes)
 	atomic_fetch_sub(&host->pinned_bytes, bytes);
 }
 
+uint64_t host_pinned(const struct host *host)
+{
+	return atomic_load(&host->pinned_bytes);
+}
+
 uint32_t host_reclaims(struct host *host)
 {
 	host_refresh(host);

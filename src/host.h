@@ -60,6 +60,7 @@ uint32_t host_reclaims(struct host *host);
  */
 bool host_pin(struct host *host, uint64_t bytes);
 void host_unpin(struct host *host, uint64_t bytes);
+uint64_t host_pinned(const struct host *host);
 
 /* Promises room to an open file, and takes the promise back. */
 void host_reserve(struct host *host, uint64_t bytes);

@@ -8,6 +8,7 @@
  */
 #include "affinity.h"
 #include "connection.h"
+#include "control.h"
 #include "log.h"
 #include "options.h"
 #include "process.h"
@@ -54,6 +55,8 @@ struct session {
 	struct inode_table *table;
 	struct charge *charge;
 	_Atomic(struct rulebook *) book;
+	_Atomic(const char *) why_strict; /* NULL: files can pass through */
+	struct control *control;
 	struct fuse_front *front;
 	struct fuse_session *fuse;
 	bool is_mounted;
@@ -194,6 +197,7 @@ static void on_ready(void *userdata, const char *why_strict)
 		fuse_session_exit(session->fuse);
 		return;
 	}
+	atomic_store(&session->why_strict, why_strict);
 	if (why_strict)
 		log_warning("all reads and writes are strict: %s", why_strict);
 	if (session->host && session->kpagecgroup_fd < 0)
@@ -211,29 +215,31 @@ static void on_ready(void *userdata, const char *why_strict)
 
 /* -- the janitor: what is done now and then -- */
 
+static struct report_source report_source(struct session *session)
+{
+	return (struct report_source){
+		.source = session->places.source,
+		.mountpoint = session->places.mountpoint,
+		.memcg = session->options.memcg,
+		.why_strict = atomic_load(&session->why_strict),
+		.stats = &session->stats,
+		.table = session->table,
+		.hosts = session->hosts,
+		.book = session->book,
+	};
+}
+
 static void log_status(struct session *session)
 {
-	struct stats_snapshot snapshot = {
-		.source = session->places.source,
-		.target = session->options.memcg,
-		.host = "none",
-		.inodes = inode_table_count(session->table),
-	};
+	struct report_source source = report_source(session);
+	struct stats_snapshot snapshot;
 	char text[REPORT_BYTES];
 	char *rest = text;
 	char *line;
 
-	if (session->host) {
-		snapshot.host = host_path(session->host);
-		snapshot.host_usage_bytes =
-			account_usage(host_account(session->host));
-		snapshot.charger_restarts =
-			charger_restarts(host_charger(session->host));
-		snapshot.host_is_down =
-			charger_is_down(host_charger(session->host));
-	}
-	stats_copy(&session->stats, &snapshot);
+	report_take(&source, &snapshot);
 	stats_render_text(&snapshot, text, sizeof(text));
+	stats_clear(&snapshot);
 	while ((line = strsep(&rest, "\n")))
 		if (*line)
 			log_info("%s", line);
@@ -329,10 +335,10 @@ static int make_table(struct session *session)
 		       0;
 }
 
-/* The rules of rules=FILE; what is wrong with them is an error here. */
-static int read_mount_rules(struct session *session, struct rules **out)
+/* The rules of rules=FILE; @reason says what is wrong with them. */
+static int read_mount_rules(struct session *session, struct rules **out,
+			    char reason[RULEFILE_REASON_MAX])
 {
-	char reason[RULEFILE_REASON_MAX];
 	struct rulefile_source source = {
 		.dir_fd = AT_FDCWD,
 		.file = session->options.rules,
@@ -346,12 +352,10 @@ static int read_mount_rules(struct session *session, struct rules **out)
 	if (!session->options.rules)
 		return 0;
 	r = rulefile_read(&source, out, reason);
-	if (r == RULEFILE_E_REFUSED) {
-		log_error("%s", reason);
-		return -EINVAL;
-	}
-	return r < 0 ? log_error_errno(r, "rules=%s", session->options.rules) :
-		       0;
+	if (r < 0)
+		snprintf(reason, RULEFILE_REASON_MAX, "rules=%s: %s",
+			 session->options.rules, strerror(-r));
+	return r ? -EINVAL : 0;
 }
 
 static int make_book(struct session *session)
@@ -366,13 +370,16 @@ static int make_book(struct session *session)
 		.reads_files = !session->options.norulefiles,
 		.can_opener = true,
 	};
+	char reason[RULEFILE_REASON_MAX];
 	struct rulebook *book = NULL;
 	struct rules *rules = NULL;
 	int r;
 
-	r = read_mount_rules(session, &rules);
-	if (r < 0)
+	r = read_mount_rules(session, &rules, reason);
+	if (r < 0) {
+		log_error("%s", reason);
 		return r;
+	}
 	config.mount_rules = rules;
 	r = rulebook_new(&config, &book);
 	if (r == 0)
@@ -435,6 +442,38 @@ static int connect_and_mount(struct session *session)
 	return r;
 }
 
+/* Rules that are wrong now leave those that hold as they are. */
+static int on_reload(void *userdata, char reason[RULEFILE_REASON_MAX])
+{
+	struct session *session = userdata;
+	struct rules *rules = NULL;
+	int r;
+
+	r = read_mount_rules(session, &rules, reason);
+	if (r == 0)
+		rulebook_reload(session->book, rules);
+	rules_unref(rules);
+	return r;
+}
+
+/* The mount does without, but says so. */
+static int start_control(struct session *session)
+{
+	struct control_config config = {
+		.report = report_source(session),
+		.charge = session->charge,
+		.reload = on_reload,
+		.userdata = session,
+	};
+	int r;
+
+	r = control_new(&config, &session->control);
+	if (r < 0)
+		log_warning("memcgfsctl can't speak to this mount: %s",
+			    strerror(-r));
+	return 0;
+}
+
 static int session_start(struct session *session)
 {
 	sigset_t blocked;
@@ -468,6 +507,8 @@ static int session_start(struct session *session)
 		r = connect_and_mount(session);
 	if (r == 0)
 		r = start_janitor(session);
+	if (r == 0)
+		r = start_control(session);
 	return r;
 }
 
@@ -480,6 +521,7 @@ static void session_stop(struct session *session)
 	if (session->hosts)
 		hosts_each(session->hosts, hurry, NULL);
 	stop_janitor(session);
+	control_free(session->control);
 	if (session->is_mounted)
 		connection_unmount(session->fuse);
 	fuse_front_free(session->front);

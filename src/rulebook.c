@@ -46,8 +46,9 @@ struct rulebook {
 	bool is_active; /* there may be rules at all */
 	_Atomic uint32_t epoch; /* grows whenever something changed */
 	struct mover *mover;
-	pthread_mutex_t lock; /* for refusals */
+	pthread_mutex_t lock; /* for all below */
 	struct list refusals;
+	struct rules *mount_rules; /* a ref, or NULL */
 };
 
 static uint32_t now_ms(void)
@@ -213,15 +214,29 @@ static bool draft_look(struct draft *draft)
 	return is_new;
 }
 
+static struct rules *mount_rules_get(struct rulebook *book)
+{
+	struct rules *rules;
+
+	pthread_mutex_lock(&book->lock);
+	rules = book->mount_rules ? rules_ref(book->mount_rules) : NULL;
+	pthread_mutex_unlock(&book->lock);
+	return rules;
+}
+
 static int draft_make_node(const struct draft *draft, struct rulenode **out)
 {
 	struct rulebook *book = draft->book;
+	struct rules *mount_rules;
+	int r;
 
 	if (draft->above)
 		return rulenode_enter(draft->above, draft->name, draft->own,
 				      out);
-	return rulenode_new_root(&book->defaults, book->config.mount_rules,
-				 draft->own, out);
+	mount_rules = mount_rules_get(book);
+	r = rulenode_new_root(&book->defaults, mount_rules, draft->own, out);
+	rules_unref(mount_rules);
+	return r;
 }
 
 /* A new snapshot: a ref, or NULL: no memory. */
@@ -443,6 +458,26 @@ void rulebook_touch(struct rulebook *book)
 	mover_sweep(book->mover);
 }
 
+/* The root's snapshot is made anew, and so are all that are made from it. */
+void rulebook_reload(struct rulebook *book, struct rules *mount_rules)
+{
+	struct inode *root = inode_table_root(book->config.table);
+	struct rule_dir *old_dir;
+	struct rules *old;
+
+	pthread_mutex_lock(&book->lock);
+	old = book->mount_rules;
+	book->mount_rules = mount_rules ? rules_ref(mount_rules) : NULL;
+	pthread_mutex_unlock(&book->lock);
+	rules_unref(old);
+	inode_lock(book->config.table, root);
+	old_dir = root->rule_dir;
+	root->rule_dir = NULL;
+	inode_unlock(book->config.table, root);
+	rule_dir_unref(old_dir);
+	rulebook_touch(book);
+}
+
 void rulebook_sweep(struct rulebook *book)
 {
 	mover_sweep(book->mover);
@@ -466,7 +501,7 @@ int rulebook_new(const struct rulebook_config *config, struct rulebook **out)
 	pthread_mutex_init(&book->lock, NULL);
 	list_init(&book->refusals);
 	if (config->mount_rules)
-		rules_ref(config->mount_rules);
+		book->mount_rules = rules_ref(config->mount_rules);
 	r = mover_new(
 		&(struct mover_config){
 			.table = config->table,
@@ -495,7 +530,7 @@ struct rulebook *rulebook_free(struct rulebook *book)
 	if (!book)
 		return NULL;
 	mover_free(book->mover);
-	rules_unref(book->config.mount_rules);
+	rules_unref(book->mount_rules);
 	pthread_mutex_destroy(&book->lock);
 	free(book);
 	return NULL;

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const struct {
 	const char *name;
@@ -49,14 +51,85 @@ void stats_render_text(const struct stats_snapshot *snapshot, char *buf,
 {
 	struct text text = { .buf = buf, .size = size };
 
-	text_add(&text, "source %s\ntarget %s\nhost %s%s\n", snapshot->source,
-		 snapshot->target, snapshot->host,
-		 snapshot->host_is_down ? " (down)" : "");
-	text_add(&text,
-		 "usage %" PRIu64 "\ninodes %" PRIu64 "\ncharger_restarts %u\n",
-		 snapshot->host_usage_bytes, snapshot->inodes,
-		 snapshot->charger_restarts);
+	text_add(&text, "source %s\nmemcg %s\ninodes %" PRIu64 "\n",
+		 snapshot->source, snapshot->memcg, snapshot->inodes);
+	if (snapshot->why_strict)
+		text_add(&text, "strict %s\n", snapshot->why_strict);
+	for (size_t i = 0; i < snapshot->n_hosts; i++) {
+		const struct stats_host *host = &snapshot->hosts[i];
+
+		text_add(&text,
+			 "host %s target %s charger %s restarts %u usage "
+			 "%" PRIu64 " pinned %" PRIu64 "\n",
+			 host->host, host->target, host->charger,
+			 host->restarts, host->usage_bytes,
+			 host->pinned_bytes);
+	}
+	for (size_t i = 0; i < snapshot->n_refused; i++)
+		text_add(&text, "refused %s\n", snapshot->refused[i]);
 	for (int i = 0; i < STATS_COUNT; i++)
 		text_add(&text, "%s %" PRIu64 " (%s)\n", counters[i].name,
 			 snapshot->counters[i], counters[i].meaning);
+}
+
+void stats_add_host(struct stats_snapshot *snapshot,
+		    const struct stats_host *host)
+{
+	struct stats_host *hosts, *added;
+
+	hosts = realloc(snapshot->hosts,
+			(snapshot->n_hosts + 1) * sizeof(*hosts));
+	if (!hosts)
+		return;
+	snapshot->hosts = hosts;
+	added = &hosts[snapshot->n_hosts];
+	*added = *host;
+	added->target = strdup(host->target);
+	added->host = strdup(host->host);
+	if (added->target && added->host) {
+		snapshot->n_hosts++;
+		return;
+	}
+	free(added->target);
+	free(added->host);
+}
+
+void stats_add_refused(struct stats_snapshot *snapshot, const char *reason)
+{
+	char *copy = strdup(reason);
+	char **refused;
+
+	refused = realloc(snapshot->refused,
+			  (snapshot->n_refused + 1) * sizeof(*refused));
+	if (refused)
+		snapshot->refused = refused;
+	if (refused && copy)
+		refused[snapshot->n_refused++] = copy;
+	else
+		free(copy);
+}
+
+void stats_clear(struct stats_snapshot *snapshot)
+{
+	while (snapshot->n_hosts) {
+		snapshot->n_hosts--;
+		free(snapshot->hosts[snapshot->n_hosts].target);
+		free(snapshot->hosts[snapshot->n_hosts].host);
+	}
+	while (snapshot->n_refused)
+		free(snapshot->refused[--snapshot->n_refused]);
+	free(snapshot->hosts);
+	free(snapshot->refused);
+	snapshot->hosts = NULL;
+	snapshot->refused = NULL;
+}
+
+const char *stats_name(enum stats_counter counter)
+{
+	return counters[counter].name;
+}
+
+const char *stats_meaning(enum stats_counter counter)
+{
+	return counters[counter].meaning;
 }

@@ -45,17 +45,40 @@ static inline void stats_add(struct stats *stats, enum stats_counter counter,
 				  memory_order_relaxed);
 }
 
+/* One host, as it is at a moment. */
+struct stats_host {
+	char *target;
+	char *host;
+	const char *charger; /* running, away, silent or down */
+	unsigned int restarts;
+	uint64_t usage_bytes; /* by the books */
+	uint64_t pinned_bytes;
+};
+
 /* One moment's figures; what renderers are given. */
 struct stats_snapshot {
 	const char *source;
-	const char *target;
-	const char *host;
-	uint64_t host_usage_bytes; /* by the books */
+	const char *mountpoint;
+	const char *memcg;
+	const char *why_strict; /* NULL: files can pass through */
 	uint64_t inodes;
-	unsigned int charger_restarts;
-	int host_is_down;
+	size_t n_hosts;
+	struct stats_host *hosts;
+	size_t n_refused;
+	char **refused; /* files of rules, and why */
 	uint64_t counters[STATS_COUNT];
 };
+
+/* Adds a copy to the snapshot; without memory it goes unsaid. */
+void stats_add_host(struct stats_snapshot *snapshot,
+		    const struct stats_host *host);
+void stats_add_refused(struct stats_snapshot *snapshot, const char *reason);
+
+/* Frees what was added. */
+void stats_clear(struct stats_snapshot *snapshot);
+
+const char *stats_name(enum stats_counter counter);
+const char *stats_meaning(enum stats_counter counter);
 
 void stats_copy(const struct stats *stats, struct stats_snapshot *snapshot);
 

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Answers as text, for people. */
+#ifndef MEMCGFS_CTL_SHOW_H
+#define MEMCGFS_CTL_SHOW_H
+
+#include <jansson.h>
+
+void show_status(const json_t *answer);
+void show_explain(const json_t *answer);
+
+#endif

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The FUSE front end: virtual extended attributes, which tell of a file what
+ * memcgfs knows, and are in no list, so that no copy carries them. The
+ * client's kernel checks that who asks may read the file, and that who sets
+ * one may write it.
+ */
+#include "fuse_priv.h"
+
+#include "inode_place.h"
+#include "util.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#define PREFIX "user.memcgfs."
+#define CLAIM PREFIX "claim"
+#define VALUE_MAX (INODE_PATH_MAX + 64)
+
+static int get_target(struct fuse_front *front, struct inode *inode,
+		      char value[VALUE_MAX])
+{
+	struct rulebook_answer answer;
+	int r;
+
+	r = rulebook_explain(front->book, inode, &answer);
+	if (r < 0)
+		return r;
+	snprintf(value, VALUE_MAX, "%s",
+		 answer.binding->host ? host_target(answer.binding->host) :
+					"@opener");
+	decision_unref(answer.decision);
+	return 0;
+}
+
+static int get_host(struct fuse_front *front, struct inode *inode,
+		    char value[VALUE_MAX])
+{
+	struct rulebook_answer answer;
+	int r;
+
+	r = rulebook_explain(front->book, inode, &answer);
+	if (r < 0)
+		return r;
+	snprintf(value, VALUE_MAX, "%s",
+		 answer.binding->host ? host_path(answer.binding->host) : "");
+	decision_unref(answer.decision);
+	return 0;
+}
+
+/* Where the target is said: "sub/.memcgfs:3", or "mount". */
+static int get_rule(struct fuse_front *front, struct inode *inode,
+		    char value[VALUE_MAX])
+{
+	const struct decision_source *source;
+	struct rulebook_answer answer;
+	int r;
+
+	r = rulebook_explain(front->book, inode, &answer);
+	if (r < 0)
+		return r;
+	source = &answer.decision->sources[RULES_MEMCG];
+	if (source->rules)
+		snprintf(value, VALUE_MAX, "%s:%u", rules_name(source->rules),
+			 source->line);
+	else
+		strcpy(value, "mount");
+	decision_unref(answer.decision);
+	return 0;
+}
+
+static int get_resident(struct fuse_front *front, struct inode *inode,
+			char value[VALUE_MAX])
+{
+	struct charge_view view;
+	int r;
+
+	r = charge_look(front->charge, inode, &view);
+	if (r == 0)
+		snprintf(value, VALUE_MAX, "%" PRIu64, view.resident_bytes);
+	return r;
+}
+
+static int get_foreign(struct fuse_front *front, struct inode *inode,
+		       char value[VALUE_MAX])
+{
+	struct charge_view view;
+	int r;
+
+	r = charge_look(front->charge, inode, &view);
+	if (r == 0 && view.foreign_bytes < 0)
+		r = -ENODATA;
+	if (r == 0)
+		snprintf(value, VALUE_MAX, "%" PRId64, view.foreign_bytes);
+	return r;
+}
+
+static const struct {
+	const char *name;
+	bool of_files_alone;
+	int (*get)(struct fuse_front *front, struct inode *inode,
+		   char value[VALUE_MAX]);
+} attributes[] = {
+	{ PREFIX "target", false, get_target },
+	{ PREFIX "host", false, get_host },
+	{ PREFIX "rule", false, get_rule },
+	{ PREFIX "resident", true, get_resident },
+	{ PREFIX "foreign", true, get_foreign },
+};
+
+static int get_value(struct fuse_front *front, struct inode *inode,
+		     const char *name, char value[VALUE_MAX])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
+		if (strcmp(attributes[i].name, name) != 0)
+			continue;
+		if (attributes[i].of_files_alone && !S_ISREG(inode->type))
+			return -ENODATA;
+		rulebook_refresh(front->book, inode);
+		return attributes[i].get(front, inode, value);
+	}
+	return -ENODATA;
+}
+
+static void run_get(struct fuse_front *front, struct job *job)
+{
+	char value[VALUE_MAX];
+	size_t len;
+	int r;
+
+	r = get_value(front, job->inode, job->payload, value);
+	len = r < 0 ? 0 : strlen(value);
+	if (r < 0)
+		fuse_reply_err(job->req, r == -ENOENT ? ENODATA : -r);
+	else if (!job->io.size)
+		fuse_reply_xattr(job->req, len);
+	else if (job->io.size < len)
+		fuse_reply_err(job->req, ERANGE);
+	else
+		fuse_reply_buf(job->req, value, len);
+}
+
+bool xattr_is_virtual(const char *name)
+{
+	return strncmp(name, PREFIX, strlen(PREFIX)) == 0;
+}
+
+void xattr_get_virtual(fuse_req_t req, fuse_ino_t ino, const char *name,
+		       size_t size)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.run = run_get,
+		.payload = name,
+		.payload_size = strlen(name) + 1,
+		.io = { .size = size },
+	};
+
+	front_dispatch(&job);
+}
+
+static void run_claim(struct fuse_front *front, struct job *job)
+{
+	int64_t r;
+
+	rulebook_refresh(front->book, job->inode);
+	r = charge_move(front->charge, job->inode);
+	/* What can't be moved now is told by the attribute "foreign". */
+	fuse_reply_err(job->req, r < 0 ? (int)-r : 0);
+}
+
+void xattr_set_virtual(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct fuse_front *front = front_of(req);
+	uid_t uid = fuse_req_ctx(req)->uid;
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front, ino),
+		.run = run_claim,
+	};
+
+	if (strcmp(name, CLAIM) != 0 || !S_ISREG(job.inode->type))
+		fuse_reply_err(req, EOPNOTSUPP);
+	else if (uid && uid != geteuid())
+		fuse_reply_err(req, EPERM);
+	else
+		front_dispatch(&job);
+}
