@@ -33,9 +33,9 @@ static void unescape(const char *from, char *to, size_t size)
 
 	while (*from && len + 1 < size) {
 		if (from[0] == '\\' && from[1] && from[2] && from[3]) {
-			to[len++] = (char)((from[1] - '0') << 6 |
-					   (from[2] - '0') << 3 |
-					   (from[3] - '0'));
+			const char code[] = { from[1], from[2], from[3], 0 };
+
+			to[len++] = (char)strtoul(code, NULL, 8);
 			from += 4;
 		} else {
 			to[len++] = *from++;
@@ -129,9 +129,9 @@ static int connect_to(const struct mount *mount)
 
 static int send_question(int fd, const char *verb, const char *path)
 {
-	json_t *question = path ? json_pack("{ss ss}", "verb", verb, "path",
-					    path) :
-				  json_pack("{ss}", "verb", verb);
+	json_t *question =
+		path ? json_pack("{ss ss}", "verb", verb, "path", path) :
+		       json_pack("{ss}", "verb", verb);
 	char *text = question ? json_dumps(question, JSON_COMPACT) : NULL;
 	int r = text && dprintf(fd, "%s\n", text) > 0 ? 0 : -EINVAL;
 
@@ -174,8 +174,9 @@ static json_t *ask_mount(const struct mount *mount, const char *verb,
 
 	fd = connect_to(mount);
 	if (fd < 0) {
-		snprintf(why, ASK_WHY_MAX, "the mount on \"%s\" doesn't "
-					   "answer: %s",
+		snprintf(why, ASK_WHY_MAX,
+			 "the mount on \"%s\" doesn't "
+			 "answer: %s",
 			 mount->point, strerror(-fd));
 		return NULL;
 	}
@@ -183,8 +184,8 @@ static json_t *ask_mount(const struct mount *mount, const char *verb,
 		answer = read_answer(fd);
 	close(fd);
 	if (!answer)
-		snprintf(why, ASK_WHY_MAX,
-			 "the mount on \"%s\" gave no answer", mount->point);
+		snprintf(why, ASK_WHY_MAX, "the mount on \"%s\" gave no answer",
+			 mount->point);
 	return answer;
 }
 
@@ -197,8 +198,7 @@ json_t *ask(const char *verb, const char *path, bool about_path,
 	int count;
 
 	if (path && !realpath(path, full)) {
-		snprintf(why, ASK_WHY_MAX, "\"%s\": %s", path,
-			 strerror(errno));
+		snprintf(why, ASK_WHY_MAX, "\"%s\": %s", path, strerror(errno));
 		return NULL;
 	}
 	count = find_mount(path ? full : NULL, &mount);
@@ -210,8 +210,9 @@ json_t *ask(const char *verb, const char *path, bool about_path,
 		return NULL;
 	}
 	if (!path && count > 1) {
-		snprintf(why, ASK_WHY_MAX, "there are %d mounts of memcgfs: "
-					   "name a MOUNTPOINT",
+		snprintf(why, ASK_WHY_MAX,
+			 "there are %d mounts of memcgfs: "
+			 "name a MOUNTPOINT",
 			 count);
 		return NULL;
 	}

@@ -47,8 +47,9 @@ static const struct command *find_command(const char *name)
 	for (size_t i = 0; i < n_commands; i++)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
-	fprintf(stderr, "memcgfsctl: unknown command \"%s\": see memcgfsctl "
-			"--help\n",
+	fprintf(stderr,
+		"memcgfsctl: unknown command \"%s\": see memcgfsctl "
+		"--help\n",
 		name);
 	return NULL;
 }
@@ -85,14 +86,16 @@ static int run_all(const struct command *command, char **paths, int count,
 	bool good = true;
 
 	if (command->takes_path && !count) {
-		fprintf(stderr, "memcgfsctl: \"%s\" needs a path: memcgfsctl "
-				"%s %s\n",
+		fprintf(stderr,
+			"memcgfsctl: \"%s\" needs a path: memcgfsctl "
+			"%s %s\n",
 			command->name, command->name, command->arguments);
 		return EXIT_FAILURE;
 	}
 	if (!command->takes_path && count > 1) {
-		fprintf(stderr, "memcgfsctl: unexpected argument \"%s\": "
-				"memcgfsctl %s %s\n",
+		fprintf(stderr,
+			"memcgfsctl: unexpected argument \"%s\": "
+			"memcgfsctl %s %s\n",
 			paths[1], command->name, command->arguments);
 		return EXIT_FAILURE;
 	}
@@ -118,8 +121,9 @@ int main(int argc, char **argv)
 			print_help();
 			return EXIT_SUCCESS;
 		} else {
-			fprintf(stderr, "memcgfsctl: unknown option \"%s\": "
-					"see memcgfsctl --help\n",
+			fprintf(stderr,
+				"memcgfsctl: unknown option \"%s\": "
+				"see memcgfsctl --help\n",
 				argv[i]);
 			return EXIT_FAILURE;
 		}

@@ -45,8 +45,7 @@ static void show_host(const json_t *host)
 
 	printf("host %s: charger %s, restarts %lld, usage %s, pinned %s\n",
 	       text_of(host, "host"), text_of(host, "charger"),
-	       (long long)json_integer_value(json_object_get(host,
-							      "restarts")),
+	       (long long)json_integer_value(json_object_get(host, "restarts")),
 	       size_of(host, "usage_bytes", usage),
 	       size_of(host, "pinned_bytes", pinned));
 }
@@ -65,16 +64,13 @@ void show_status(const json_t *answer)
 	if (json_is_string(json_object_get(answer, "why_strict")))
 		printf("degraded: all reads and writes are strict: %s\n",
 		       text_of(answer, "why_strict"));
-	json_array_foreach((json_t *)hosts, i, value)
-		show_host(value);
+	json_array_foreach((json_t *)hosts, i, value) show_host(value);
 	json_array_foreach((json_t *)refused, i, value)
 		printf("rules refused: %s\n", json_string_value(value));
-	printf("inodes %lld\n",
-	       (long long)json_integer_value(
-		       json_object_get(answer, "inodes")));
+	printf("inodes %lld\n", (long long)json_integer_value(
+					json_object_get(answer, "inodes")));
 	json_object_foreach((json_t *)counters, key, value)
-		printf("%s %lld\n", key,
-		       (long long)json_integer_value(value));
+		printf("%s %lld\n", key, (long long)json_integer_value(value));
 }
 
 static void show_attribute(const json_t *rule, const json_t *said_by,
@@ -116,7 +112,8 @@ void show_explain(const json_t *answer)
 
 	printf("%s\n  target %s, host %s\n", text_of(answer, "path"),
 	       text_of(answer, "target"), text_of(answer, "host"));
-	json_object_foreach((json_t *)rule, key, value) {
+	json_object_foreach((json_t *)rule, key, value)
+	{
 		(void)value;
 		show_attribute(rule, said_by, key);
 	}

@@ -194,7 +194,7 @@ table()
 verdict()
 {
 	# The machine may have taken a few pages back since they were read.
-	local group why= enough=$((pages * 3 / 4)) target=${charged[through.target]}
+	local group why='' enough=$((pages * 3 / 4)) target=${charged[through.target]}
 	for group in A B else; do
 		[ "${charged[through.$group]}" = 0 ] ||
 			why+="$(grouped "${charged[through.$group]}") pages charged to $group, "

@@ -69,8 +69,8 @@ static int look_at_backing(struct charge *charge, struct backing *backing,
 		.size_bytes = (uint64_t)st.st_size,
 		.resident_bytes = resident * page_bytes(),
 	};
-	view->foreign_bytes = count_foreign(charge, view->binding, backing,
-					    view->size_bytes);
+	view->foreign_bytes =
+		count_foreign(charge, view->binding, backing, view->size_bytes);
 	inode_lock(charge->table, inode);
 	view->is_pinned = inode->pin;
 	view->is_open = backing->opens > 1; /* one is ours */

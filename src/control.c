@@ -188,8 +188,8 @@ static int listen_there(struct control *control)
 	r = name_socket(control->config.report.mountpoint, &address, &size);
 	if (r < 0)
 		return r;
-	control->socket = socket(AF_UNIX,
-				 SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	control->socket =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (control->socket < 0 ||
 	    bind(control->socket, (struct sockaddr *)&address, size) < 0 ||
 	    listen(control->socket, BACKLOG) < 0)

@@ -97,8 +97,7 @@ static int check_readable(const struct control_request *request)
 }
 
 /* The inode at the path, with one lookup more. */
-static int find_inode(const struct control_request *request,
-		      struct inode **out)
+static int find_inode(const struct control_request *request, struct inode **out)
 {
 	struct inode_table *table = request->config->report.table;
 	struct inode *inode = inode_table_root(table), *next;
@@ -144,7 +143,8 @@ static void show_rule(json_t *answer, const struct decision *decision)
 	set(rule, "io",
 	    json_string(decision->rule.io == POLICY_IO_STRICT ? "strict" :
 								"auto"));
-	set(rule, "ahead", json_integer((json_int_t)decision->rule.ahead_bytes));
+	set(rule, "ahead",
+	    json_integer((json_int_t)decision->rule.ahead_bytes));
 	set(rule, "pin", json_boolean(decision->rule.pin));
 	set(rule, "on_error",
 	    json_string(decision->rule.on_error == POLICY_DENY ? "deny" :
@@ -161,8 +161,7 @@ static void show_binding(json_t *answer, const struct binding *binding)
 	set(answer, "host", string_or_null(host ? host_path(host) : NULL));
 }
 
-static int show_view(const struct control_request *request,
-		     struct inode *inode)
+static int show_view(const struct control_request *request, struct inode *inode)
 {
 	json_t *answer = request->answer;
 	struct charge_view view;

@@ -272,7 +272,8 @@ static int parse_option(struct options *options, const char *text,
 			bool is_helper)
 {
 	size_t len = strcspn(text, "=");
-	const char *value = text[len] ? text + len + 1 : NULL;
+	bool has_value = text[len];
+	const char *value = text + len + has_value;
 	const struct option *option;
 
 	if (is_helper && is_for_others(text))
@@ -282,12 +283,12 @@ static int parse_option(struct options *options, const char *text,
 		log_error("unknown option \"%s\": see memcgfs --help", text);
 		return -EINVAL;
 	}
-	if (takes_value(option) && (!value || !*value)) {
+	if (takes_value(option) && !*value) {
 		log_error("option \"%s\": a value is needed, as in \"%s\"",
 			  text, option->argument);
 		return -EINVAL;
 	}
-	if (!takes_value(option) && value) {
+	if (!takes_value(option) && has_value) {
 		log_error("option \"%s\": \"%s\" takes no value", text,
 			  option->name);
 		return -EINVAL;

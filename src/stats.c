@@ -62,8 +62,7 @@ void stats_render_text(const struct stats_snapshot *snapshot, char *buf,
 			 "host %s target %s charger %s restarts %u usage "
 			 "%" PRIu64 " pinned %" PRIu64 "\n",
 			 host->host, host->target, host->charger,
-			 host->restarts, host->usage_bytes,
-			 host->pinned_bytes);
+			 host->restarts, host->usage_bytes, host->pinned_bytes);
 	}
 	for (size_t i = 0; i < snapshot->n_refused; i++)
 		text_add(&text, "refused %s\n", snapshot->refused[i]);

@@ -46,7 +46,7 @@
 
 struct cgroup {
 	uint64_t ino;
-	char *path;		/* relative to the hierarchy's root */
+	char *path; /* relative to the hierarchy's root */
 };
 
 struct tally {
@@ -60,7 +60,7 @@ struct identity {
 };
 
 struct report {
-	size_t pages;		/* of the file */
+	size_t pages; /* of the file */
 	size_t resident;
 	struct tally *owners;
 	size_t n_owners;
@@ -68,10 +68,10 @@ struct report {
 
 /* nftw(3) takes no argument for its callback. */
 static struct {
-	char root[4096];	/* of the memory hierarchy */
+	char root[4096]; /* of the memory hierarchy */
 	struct cgroup *cgroups;
 	size_t n_cgroups;
-	struct identity *seen;	/* files with several names */
+	struct identity *seen; /* files with several names */
 	size_t n_seen;
 	int pagemap, kpagecgroup;
 	size_t page_size;
@@ -126,7 +126,8 @@ static bool find_memory_hierarchy(void)
 		if (!strcmp(type, "cgroup2"))
 			found = v2_has_memory(mount);
 		else if (!strcmp(type, "cgroup"))
-			for (char *o = strtok(super, ","); o; o = strtok(NULL, ","))
+			for (char *o = strtok(super, ","); o;
+			     o = strtok(NULL, ","))
 				found |= !strcmp(o, "memory");
 	}
 	if (f)
@@ -161,7 +162,8 @@ static const char *cgroup_name(uint64_t ino)
 	for (size_t i = 0; i < self.n_cgroups; i++)
 		if (self.cgroups[i].ino == ino)
 			return self.cgroups[i].path;
-	snprintf(unknown, sizeof(unknown), "inode:%llu", (unsigned long long)ino);
+	snprintf(unknown, sizeof(unknown), "inode:%llu",
+		 (unsigned long long)ino);
 	return unknown;
 }
 
@@ -179,10 +181,15 @@ static void report_add(struct report *r, uint64_t ino)
 
 static size_t cached_pages(int fd, off_t at, size_t bytes)
 {
-	struct { uint64_t at, bytes; } range = { at, bytes };
-	struct { uint64_t cache, dirty, writeback, evicted, recently; } stat = { 0 };
+	struct {
+		uint64_t at, bytes;
+	} range = { at, bytes };
+	struct {
+		uint64_t cache, dirty, writeback, evicted, recently;
+	} stat = { 0 };
 
-	return syscall(SYS_cachestat, fd, &range, &stat, 0) < 0 ? 0 : stat.cache;
+	return syscall(SYS_cachestat, fd, &range, &stat, 0) < 0 ? 0 :
+								  stat.cache;
 }
 
 /*
@@ -260,7 +267,8 @@ static int look_at_fd(struct report *r, int fd, off_t size)
 
 	r->pages = (size + self.page_size - 1) / self.page_size;
 	for (size_t at = 0; at < r->pages && !error; at += window) {
-		window = r->pages - at < WINDOW_PAGES ? r->pages - at : WINDOW_PAGES;
+		window = r->pages - at < WINDOW_PAGES ? r->pages - at :
+							WINDOW_PAGES;
 		map = mmap(NULL, window * self.page_size, PROT_READ, MAP_SHARED,
 			   fd, at * self.page_size);
 		if (map == MAP_FAILED)
@@ -288,14 +296,16 @@ static void print_json_string(const char *s)
 static void report_print(const struct report *r, const char *path)
 {
 	if (!self.json) {
-		printf("%s: %zu of %zu pages resident", path, r->resident, r->pages);
+		printf("%s: %zu of %zu pages resident", path, r->resident,
+		       r->pages);
 		for (size_t i = 0; i < r->n_owners; i++)
 			printf("%s %zu %s", i ? "," : ":", r->owners[i].pages,
 			       cgroup_name(r->owners[i].ino));
 		putchar('\n');
 		return;
 	}
-	fputs(self.n_reported++ ? ",\n {\"path\": " : "[\n {\"path\": ", stdout);
+	fputs(self.n_reported++ ? ",\n {\"path\": " : "[\n {\"path\": ",
+	      stdout);
 	print_json_string(path);
 	printf(", \"pages\": %zu, \"resident\": %zu, \"owners\": {", r->pages,
 	       r->resident);
@@ -329,8 +339,10 @@ static int look_at_file(const char *path)
 		return refuse(path, error);
 	}
 	if (fs.f_type == FUSE_MAGIC && !self.through_mount) {
-		fprintf(stderr, "pageowner: %s: is inside a FUSE mount; look at "
-			"the backing file\n", path);
+		fprintf(stderr,
+			"pageowner: %s: is inside a FUSE mount; look at "
+			"the backing file\n",
+			path);
 		close(fd);
 		return 1;
 	}
@@ -351,7 +363,8 @@ static bool seen_before(const struct stat *st)
 	if (st->st_nlink < 2)
 		return false;
 	for (size_t i = 0; i < self.n_seen; i++)
-		if (self.seen[i].dev == st->st_dev && self.seen[i].ino == st->st_ino)
+		if (self.seen[i].dev == st->st_dev &&
+		    self.seen[i].ino == st->st_ino)
 			return true;
 	self.seen = grow(self.seen, self.n_seen, sizeof(*self.seen));
 	self.seen[self.n_seen++] = (struct identity){ st->st_dev, st->st_ino };
@@ -382,7 +395,8 @@ int main(int argc, char **argv)
 			break;
 	}
 	if (i >= argc || argv[i][0] == '-') {
-		fputs("usage: pageowner [--json] [--through-mount] PATH...\n", stderr);
+		fputs("usage: pageowner [--json] [--through-mount] PATH...\n",
+		      stderr);
 		return 2;
 	}
 

@@ -6,16 +6,37 @@
 
 #define REPORT_MAX 4096
 
+static struct stats_host hosts[] = {
+	{
+		.target = (char[]){ "/shared/data" },
+		.host = (char[]){ "/shared/data/memcgfs" },
+		.charger = "running",
+		.restarts = 2,
+		.usage_bytes = 50331648,
+		.pinned_bytes = 4096,
+	},
+	{
+		.target = (char[]){ "/shared/libs" },
+		.host = (char[]){ "/shared/libs" },
+		.charger = "away",
+	},
+};
+
+static char *refused[] = {
+	(char[]){ "b/.memcgfs:3:1: unknown attribute \"mem\"" },
+};
+
 /* A mount that has seen a morning's work. */
 static struct stats_snapshot morning(void)
 {
 	struct stats_snapshot snapshot = {
 		.source = "/srv/data",
-		.target = "/shared/data",
-		.host = "/shared/data/memcgfs",
-		.host_usage_bytes = 50331648,
+		.memcg = "/shared/data",
 		.inodes = 1234,
-		.charger_restarts = 2,
+		.n_hosts = 2,
+		.hosts = hosts,
+		.n_refused = 1,
+		.refused = refused,
 	};
 
 	for (int i = 0; i < STATS_COUNT; i++)
@@ -39,41 +60,73 @@ static void test_report(void **state)
 
 	stats_render_text(&snapshot, text, sizeof(text));
 	assert_line(text, "source /srv/data");
-	assert_line(text, "target /shared/data");
-	assert_line(text, "host /shared/data/memcgfs");
-	assert_line(text, "usage 50331648");
+	assert_line(text, "memcg /shared/data");
 	assert_line(text, "inodes 1234");
-	assert_line(text, "charger_restarts 2");
+	assert_line(text, "host /shared/data/memcgfs target /shared/data "
+			  "charger running restarts 2 usage 50331648 "
+			  "pinned 4096");
+	assert_line(text, "host /shared/libs target /shared/libs "
+			  "charger away restarts 0 usage 0 pinned 0");
+	assert_line(text, "refused b/.memcgfs:3:1: unknown attribute \"mem\"");
 	assert_line(text, "opens_passthrough 100 (opens that pass through)");
 	assert_line(text, "opens_strict 101 (opens served by the charger)");
 	assert_int_equal(count_lines(text), 6 + STATS_COUNT);
 }
 
-/* All is not well: the host's line says so. */
-static void test_a_host_that_is_down(void **state)
+/* Without passthrough the report says why all goes strict. */
+static void test_all_strict(void **state)
 {
 	struct stats_snapshot snapshot = morning();
 	char text[REPORT_MAX];
 
-	snapshot.host_is_down = 1;
+	snapshot.why_strict = "the kernel has no FUSE passthrough";
 	stats_render_text(&snapshot, text, sizeof(text));
-	assert_line(text, "host /shared/data/memcgfs (down)");
+	assert_line(text, "strict the kernel has no FUSE passthrough");
 }
 
 /* The largest numbers are written whole. */
 static void test_large_numbers(void **state)
 {
+	struct stats_host large = {
+		.target = (char[]){ "/a" },
+		.host = (char[]){ "/a" },
+		.charger = "down",
+		.restarts = UINT32_MAX,
+		.usage_bytes = UINT64_MAX,
+		.pinned_bytes = UINT64_MAX,
+	};
 	struct stats_snapshot snapshot = morning();
 	char text[REPORT_MAX];
 
-	snapshot.host_usage_bytes = UINT64_MAX;
-	snapshot.charger_restarts = UINT32_MAX;
+	snapshot.n_hosts = 1;
+	snapshot.hosts = &large;
 	snapshot.counters[STATS_claims] = UINT64_MAX;
 	stats_render_text(&snapshot, text, sizeof(text));
-	assert_line(text, "usage 18446744073709551615");
-	assert_line(text, "charger_restarts 4294967295");
+	assert_line(text, "host /a target /a charger down restarts 4294967295 "
+			  "usage 18446744073709551615 "
+			  "pinned 18446744073709551615");
 	assert_line(text, "claims 18446744073709551615 "
 			  "(files whose owners were looked at)");
+}
+
+/* What is added is a copy; clearing a snapshot leaves nothing behind. */
+static void test_adding(void **state)
+{
+	struct stats_snapshot snapshot = { 0 };
+	char reason[] = "x/.memcgfs: a symbolic link";
+
+	for (int i = 0; i < 2; i++)
+		stats_add_host(&snapshot, &hosts[i]);
+	stats_add_refused(&snapshot, reason);
+	reason[0] = '?';
+	assert_int_equal(snapshot.n_hosts, 2);
+	assert_string_equal(snapshot.hosts[1].host, "/shared/libs");
+	assert_ptr_not_equal(snapshot.hosts[1].host, hosts[1].host);
+	assert_int_equal(snapshot.n_refused, 1);
+	assert_string_equal(snapshot.refused[0], "x/.memcgfs: a symbolic link");
+	stats_clear(&snapshot);
+	assert_int_equal(snapshot.n_hosts + snapshot.n_refused, 0);
+	assert_null(snapshot.hosts);
 }
 
 /* Each size of buffer from 1 up: a prefix, a string, no byte behind it. */
@@ -131,9 +184,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_report),
-		cmocka_unit_test(test_a_host_that_is_down),
+		cmocka_unit_test(test_all_strict),
 		cmocka_unit_test(test_large_numbers),
 		cmocka_unit_test(test_truncation),
+		cmocka_unit_test(test_adding),
 		cmocka_unit_test(test_counting),
 	};
 
