@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 
 #define LEAF_NAME "memcgfs"
 #define CONTROLLER "memory"
@@ -28,6 +29,8 @@ struct cgroup_version {
 	const char *limit_file;
 	const char *high_file; /* where reclaim begins; NULL: only there */
 	const char *usage_file;
+	const char *swap_limit_file; /* NULL: no swap is reckoned with */
+	const char *swap_usage_file;
 	const char *inactive_file; /* keys of memory.stat, with descendants */
 	const char *active_file;
 	const char *reclaim_file; /* counts reclaim of the cgroup's pages */
@@ -44,6 +47,8 @@ static const struct cgroup_version versions[] = {
 		.limit_file = "memory.max",
 		.high_file = "memory.high",
 		.usage_file = "memory.current",
+		.swap_limit_file = "memory.swap.max",
+		.swap_usage_file = "memory.swap.current",
 		.inactive_file = "inactive_file",
 		.active_file = "active_file",
 		.reclaim_file = "memory.stat",
@@ -570,15 +575,37 @@ static int read_reclaims(const struct cgroup_version *version, int dir_fd,
 	return read_number(dir_fd, version->reclaim_file, reclaims);
 }
 
+/* What the system could swap out, if the cgroup lets it. */
+static uint64_t level_swap(const struct cgroup_version *version, int dir_fd,
+			   uint64_t system_swap)
+{
+	uint64_t limit, usage;
+
+	if (!version->swap_limit_file || !system_swap ||
+	    read_number(dir_fd, version->swap_limit_file, &limit) < 0 ||
+	    read_number(dir_fd, version->swap_usage_file, &usage) < 0)
+		return 0;
+	limit = limit > usage ? limit - usage : 0;
+	return limit < system_swap ? limit : system_swap;
+}
+
+static uint64_t free_swap(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) < 0 ? 0 : info.freeswap * info.mem_unit;
+}
+
 /* One level's room; a root cgroup has no limit file, and no limit. */
 static int level_room(const struct cgroup_version *version, int dir_fd,
-		      struct cgroup_room *room)
+		      uint64_t system_swap, struct cgroup_room *room)
 {
 	char text[STAT_FILE_MAX];
 	uint64_t limit, high, usage, cache;
 	int r;
 
 	room->bytes = UINT64_MAX;
+	room->anon_bytes = UINT64_MAX;
 	room->reclaims = 0;
 	if (read_number(dir_fd, version->limit_file, &limit) < 0)
 		return 0;
@@ -598,8 +625,11 @@ static int level_room(const struct cgroup_version *version, int dir_fd,
 		stat_value(text, version->active_file);
 	usage = usage > cache ? usage - cache : 0;
 	/* v1 says "no limit" with the largest number of whole pages. */
-	if (limit < INT64_MAX / 4096 * 4096)
+	if (limit < INT64_MAX / 4096 * 4096) {
 		room->bytes = limit > usage ? limit - usage : 0;
+		room->anon_bytes =
+			room->bytes + level_swap(version, dir_fd, system_swap);
+	}
 	return 0;
 }
 
@@ -616,7 +646,11 @@ static uint64_t system_reclaims(void)
 int cgroup_host_room(const struct cgroup_host *host, struct cgroup_room *room)
 {
 	const struct cgroup_version *version = host->tree->version;
-	struct cgroup_room sum = { .bytes = UINT64_MAX };
+	struct cgroup_room sum = {
+		.bytes = UINT64_MAX,
+		.anon_bytes = UINT64_MAX,
+	};
+	uint64_t system_swap = version->swap_limit_file ? free_swap() : 0;
 	char path[CGROUP_PATH_MAX];
 	struct cgroup_room level;
 	cleanup_close int dir_fd = -1;
@@ -629,11 +663,13 @@ int cgroup_host_room(const struct cgroup_host *host, struct cgroup_room *room)
 				O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (dir_fd < 0)
 			return -errno;
-		r = level_room(version, dir_fd, &level);
+		r = level_room(version, dir_fd, system_swap, &level);
 		if (r < 0)
 			return r;
 		if (level.bytes < sum.bytes)
 			sum.bytes = level.bytes;
+		if (level.anon_bytes < sum.anon_bytes)
+			sum.anon_bytes = level.anon_bytes;
 		if (own || version->reclaim_is_local)
 			sum.reclaims += level.reclaims;
 		slash = strrchr(path, '/');

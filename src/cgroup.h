@@ -95,6 +95,12 @@ struct cgroup_room {
 	 */
 	uint64_t bytes;
 	/*
+	 * The same for what can't be dropped (a process's own memory, files of
+	 * a tmpfs): with what could be swapped out for it. v1, whose limits of
+	 * swap contain those of memory, isn't relied on to swap.
+	 */
+	uint64_t anon_bytes;
+	/*
 	 * Grows whenever pages of the host may have been reclaimed. v2:
 	 * pgsteal of memory.stat; v1, which lacks it: limits hit on the way
 	 * up (memory.failcnt), and the system's own reclaim (/proc/vmstat).

@@ -91,9 +91,14 @@ int charge_range(struct charge *charge, const struct binding *binding,
 		.offset = offset,
 		.length = length,
 	};
+	struct charge_memory memory;
 	int64_t r;
 
+	r = charge_take_memory(charge, backing->inode, &call, &memory);
+	if (r < 0)
+		return (int)r;
 	r = charge_call(charge, binding, &call);
+	charge_give_memory(&memory);
 	if (r == 0)
 		stats_add(charge->stats, STATS_ahead_bytes, length);
 	return (int)r;
@@ -356,8 +361,11 @@ static enum policy_path choose(const struct charge_file *file,
 	if (binding->host) {
 		facts.room_bytes =
 			charge_room(charge, binding->host, file->backing);
+		/* Whom the OOM killer may pick isn't only he who writes. */
 		facts.opener_in_host =
-			(file->writable || !all_owned) &&
+			(file->writable ?
+				 !charge_is_in_memory(charge, request->inode) :
+				 !all_owned) &&
 			binding->rule.io != POLICY_IO_STRICT &&
 			host_has_thread(binding->host, request->tid);
 	}

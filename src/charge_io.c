@@ -54,9 +54,17 @@ int64_t charge_call(struct charge *charge, const struct binding *binding,
 
 static int64_t file_call(const struct charge_file *file, struct ring_call *call)
 {
-	return charge_call(file->charge,
-			   binding_of(file->charge, file->backing->inode),
-			   call);
+	struct charge *charge = file->charge;
+	const struct inode *inode = file->backing->inode;
+	struct charge_memory memory;
+	int64_t r;
+
+	r = charge_take_memory(charge, inode, call, &memory);
+	if (r < 0)
+		return r;
+	r = charge_call(charge, binding_of(charge, inode), call);
+	charge_give_memory(&memory);
+	return r;
 }
 
 /* -- reading and writing -- */

@@ -42,6 +42,28 @@ int64_t charge_call(struct charge *charge, const struct binding *binding,
 int charge_ahead(struct charge *charge, struct backing *backing,
 		 uint64_t size_bytes, enum shadow_need need);
 
+/*
+ * Whether the file's pages are all that there is of it, as on a tmpfs: they
+ * can't be reclaimed.
+ */
+bool charge_is_in_memory(const struct charge *charge,
+			 const struct inode *inode);
+
+/* What a call has taken; @host NULL: nothing. */
+struct charge_memory {
+	struct host *host;
+	struct budget_take take;
+};
+
+/*
+ * Takes what the call may add to such a file out of the host's room, and
+ * gives it back after the call. -ENOSPC: the host is full.
+ */
+int charge_take_memory(const struct charge *charge, const struct inode *inode,
+		       const struct ring_call *call,
+		       struct charge_memory *memory);
+void charge_give_memory(const struct charge_memory *memory);
+
 /* The host's room for the file; what it has reserved already is its own. */
 uint64_t charge_room(struct charge *charge, struct host *host,
 		     struct backing *backing);

@@ -6,6 +6,7 @@
 #include "task.h"
 #include "util.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #define PINNED_PART 4
 #define OPENER_CACHE 8
 #define ELSEWHERE_NS (10 * UINT64_C(1000000))
+#define MEMORY_TRIES 200
+#define MEMORY_WAIT_US 1000
 
 struct host {
 	struct cgroup_tree *tree;
@@ -33,6 +36,8 @@ struct host {
 	_Atomic uint64_t reserved_bytes;
 	uint64_t pin_max_bytes;
 	_Atomic uint64_t pinned_bytes;
+	pthread_mutex_t memory_lock;
+	struct budget memory; /* memory_lock */
 	void (*lost_pins)(void *userdata);
 	void *userdata;
 };
@@ -141,6 +146,7 @@ int host_new(const struct host_config *config, struct host **out)
 	host->pin_max_bytes = config->pin_max_bytes;
 	host->lost_pins = config->lost_pins;
 	host->userdata = config->userdata;
+	pthread_mutex_init(&host->memory_lock, NULL);
 	r = cgroup_host_prepare(config->tree, config->path, &host->cgroup);
 	if (r == 0) {
 		host->account = account_new(config->books, config->path);
@@ -167,6 +173,7 @@ struct host *host_free(struct host *host)
 	gate_free(host->gate);
 	account_free(host->account);
 	cgroup_host_free(host->cgroup);
+	pthread_mutex_destroy(&host->memory_lock);
 	free(host);
 	return NULL;
 }
@@ -280,6 +287,45 @@ void host_unpin(struct host *host, uint64_t bytes)
 uint64_t host_pinned(const struct host *host)
 {
 	return atomic_load(&host->pinned_bytes);
+}
+
+/* Looks how much room there is; unknown is none. */
+static enum budget_word look_for_memory(struct host *host,
+					struct budget_take *take)
+{
+	struct cgroup_room room = { 0 };
+	enum budget_word word;
+
+	if (cgroup_host_room(host->cgroup, &room) < 0)
+		room.anon_bytes = 0;
+	pthread_mutex_lock(&host->memory_lock);
+	word = budget_answer(&host->memory, take, room.anon_bytes, now_ns());
+	pthread_mutex_unlock(&host->memory_lock);
+	return word;
+}
+
+bool host_take_memory(struct host *host, uint64_t bytes,
+		      struct budget_take *take)
+{
+	enum budget_word word = BUDGET_BUSY;
+	bool taken;
+
+	for (int i = 0; i < MEMORY_TRIES && word == BUDGET_BUSY; i++) {
+		if (i)
+			usleep(MEMORY_WAIT_US);
+		pthread_mutex_lock(&host->memory_lock);
+		taken = budget_take(&host->memory, bytes, now_ns(), take);
+		pthread_mutex_unlock(&host->memory_lock);
+		word = taken ? BUDGET_FITS : look_for_memory(host, take);
+	}
+	return word == BUDGET_FITS;
+}
+
+void host_give_memory(struct host *host, const struct budget_take *take)
+{
+	pthread_mutex_lock(&host->memory_lock);
+	budget_give(&host->memory, take);
+	pthread_mutex_unlock(&host->memory_lock);
 }
 
 uint32_t host_reclaims(struct host *host)

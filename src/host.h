@@ -7,6 +7,7 @@
 #define MEMCGFS_HOST_H
 
 #include "accounting.h"
+#include "budget.h"
 #include "cgroup.h"
 #include "charger.h"
 #include "gate.h"
@@ -61,6 +62,15 @@ uint32_t host_reclaims(struct host *host);
 bool host_pin(struct host *host, uint64_t bytes);
 void host_unpin(struct host *host, uint64_t bytes);
 uint64_t host_pinned(const struct host *host);
+
+/*
+ * Takes bytes for pages that can't be reclaimed out of what the host has room
+ * for; false: it hasn't. While others do so, it may take a moment. And gives
+ * them back, once they are the kernel's to count.
+ */
+bool host_take_memory(struct host *host, uint64_t bytes,
+		      struct budget_take *take);
+void host_give_memory(struct host *host, const struct budget_take *take);
 
 /* Promises room to an open file, and takes the promise back. */
 void host_reserve(struct host *host, uint64_t bytes);

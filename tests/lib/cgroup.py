@@ -9,13 +9,21 @@ from pathlib import Path
 from . import settings
 from .wait import eventually
 
-# What differs between the versions: the name of the limit, the key of
-# memory.stat for page cache with the descendants' counted in, and what gives
-# children the controller (on v1 they have it).
+# What differs between the versions: names of files; keys of memory.stat, with
+# what the descendants have counted in; and what gives children the controller
+# (on v1 they have it). None: that version has nothing of the kind.
 VERSIONS = {
-    1: {"limit": "memory.limit_in_bytes", "file": "total_cache",
+    1: {"limit": "memory.limit_in_bytes", "usage": "memory.usage_in_bytes",
+        "high": None, "low": None, "soft limit": "memory.soft_limit_in_bytes",
+        "reclaim": "memory.force_empty",
+        "file": "total_cache", "dirty": "total_dirty",
+        "events": "memory.oom_control", "io": None,
         "delegation": None},
-    2: {"limit": "memory.max", "file": "file",
+    2: {"limit": "memory.max", "usage": "memory.current",
+        "high": "memory.high", "low": "memory.low", "soft limit": None,
+        "reclaim": "memory.reclaim",
+        "file": "file", "dirty": "file_dirty",
+        "events": "memory.events", "io": "io.stat",
         "delegation": "cgroup.subtree_control"},
 }
 
@@ -72,21 +80,49 @@ class Cgroup:
     def write(self, name, value):
         (self.dir / name).write_text(str(value))
 
+    def has(self, what):
+        """Whether this version has it, and this cgroup, too."""
+        name = self.hierarchy.names[what]
+        return name is not None and (self.dir / name).exists()
+
+    def delegate(self, controller):
+        """Let children have it, too."""
+        if self.hierarchy.names["delegation"]:
+            self.write(self.hierarchy.names["delegation"], f"+{controller}")
+
     def delegate_memory(self):
         """Let children have memory limits of their own."""
-        if self.hierarchy.names["delegation"]:
-            self.write(self.hierarchy.names["delegation"], "+memory")
+        self.delegate("memory")
+
+    def set(self, what, value):
+        """One of the knobs in the table."""
+        self.write(self.hierarchy.names[what], value)
 
     def set_limit(self, size):
-        self.write(self.hierarchy.names["limit"], size)
+        self.set("limit", size)
+
+    def usage(self):
+        return int(self.read(self.hierarchy.names["usage"]))
+
+    def keyed(self, file, key):
+        """The number behind a key in one of its files."""
+        for line in self.read(file).splitlines():
+            name, value = line.split()
+            if name == key:
+                return int(value)
+        raise KeyError(key)
 
     def file_bytes(self):
         """Page cache charged here and below; lags by some 100 pages."""
-        for line in self.read("memory.stat").splitlines():
-            key, value = line.split()
-            if key == self.hierarchy.names["file"]:
-                return int(value)
-        raise KeyError(self.hierarchy.names["file"])
+        return self.keyed("memory.stat", self.hierarchy.names["file"])
+
+    def dirty_bytes(self):
+        """The part of it that is to be written to disk."""
+        return self.keyed("memory.stat", self.hierarchy.names["dirty"])
+
+    def oom_kills(self):
+        """Processes that were killed here for want of memory."""
+        return self.keyed(self.hierarchy.names["events"], "oom_kill")
 
     def enter(self):
         """Move the calling process here."""
