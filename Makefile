@@ -116,6 +116,12 @@ $(B)/unit/%: tests/unit/%.c $(B)/libmemcgfs.a $(B)/flags
 	$(Q)$(COMPILE) -MMD -MP -MF $@.d -o $@ $< $(SANITIZER_LIBS) $(LDFLAGS) \
 		$(B)/libmemcgfs.a $(UNIT_LIBS) $(LIB_LIBS)
 
+# What the tests ask about rules.
+$(B)/rulematch: tests/rulematch.c $(B)/libmemcgfs.a $(B)/flags
+	@echo "  CC      $@"
+	$(Q)$(COMPILE) -MMD -MP -MF $(OBJ)/rulematch.d -o $@ $< \
+		$(SANITIZER_LIBS) $(LDFLAGS) $(B)/libmemcgfs.a $(LIB_LIBS)
+
 # Changes when the commands or the set of sources do, and all is built anew.
 $(B)/flags: force
 	@mkdir -p $(OBJ)
@@ -187,7 +193,7 @@ check-unit: $(UNIT_TESTS) fresh-reports ## C tests of single modules, no root
 	done
 	$(no_reports)
 
-check-integration: all fresh-reports ## mounts and page owners; as root
+check-integration: all $(B)/rulematch fresh-reports ## mounts and page owners; as root
 	$(Q)$(PYTEST_ENV) $(RUN_ENV) $(PYTEST)
 	$(no_reports)
 
@@ -204,7 +210,7 @@ check-tsan: ## both again with ThreadSanitizer
 GUESTS := ext4 xfs
 GUEST_LIMIT = 2400
 
-check-v2: all ## the same mounts on cgroup v2, with ext4 and with xfs; long
+check-v2: all $(B)/rulematch ## the same mounts on cgroup v2, with ext4 and with xfs; long
 	@scripts/deps.sh build test guest
 	@$(MAKE) --no-print-directory -j2 --output-sync=target \
 		$(GUESTS:%=check-v2-%)

@@ -66,7 +66,7 @@ static int parse_memcg(struct parser *parser, struct rules_line *line,
 {
 	if (word_is(value, "@shared"))
 		return refuse(parser, value->text,
-			      "\"memcg=@shared\" is not supported yet; "
+			      "\"memcg=@shared\" is not built yet; "
 			      "allowed are a cgroup's path, @opener and "
 			      "@mount");
 	if (value->text[0] != '/' && !word_is(value, "@opener") &&
@@ -173,8 +173,7 @@ static int refuse_unknown(struct parser *parser, const struct word *name)
 	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
 		if (word_is(name, later[i]))
 			return refuse(parser, name->text,
-				      "\"%.*s\" is not supported yet",
-				      SHOW(name));
+				      "\"%.*s\" is not built yet", SHOW(name));
 	return refuse(parser, name->text,
 		      "unknown attribute \"%.*s\": allowed are memcg=, io=, "
 		      "ahead=, pin, on_error=",
@@ -333,12 +332,12 @@ static int parse_pattern(struct parser *parser, const char **at,
 	size_t len = 0;
 	int r;
 
-	if (strncmp(start, "[attr]", 6) == 0)
-		return refuse(parser, start,
-			      "macros (\"[attr]\") are not supported");
 	r = take_pattern(parser, at, &text, &len);
 	if (r)
 		return r;
+	if (len >= 6 && memcmp(text, "[attr]", 6) == 0)
+		return refuse(parser, start,
+			      "macros (\"[attr]\") are not supported");
 	word = (struct word){ .text = text, .len = len };
 	if (text[0] == '!')
 		return refuse(parser, start,
