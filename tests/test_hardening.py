@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 CAPABILITIES = {"DAC_OVERRIDE": 1, "DAC_READ_SEARCH": 2, "FOWNER": 3,
-                "FSETID": 4, "SYS_ADMIN": 21}
+                "FSETID": 4, "IPC_LOCK": 14, "SYS_ADMIN": 21}
 NEVER = {"KILL": 5, "SETPCAP": 8, "NET_ADMIN": 12, "SYS_MODULE": 16,
          "SYS_RAWIO": 17, "SYS_CHROOT": 18, "SYS_BOOT": 22, "SYS_RESOURCE": 24,
          "SYS_TIME": 25, "AUDIT_CONTROL": 30, "BPF": 39}
