@@ -4,6 +4,7 @@
 #
 # Variables for the command line:
 #   FLAVOUR=asan|tsan   build with sanitizers, into build/asan, build/tsan
+#   FUZZ_SECONDS        how long each fuzzer of `make fuzz` runs
 #   WERROR=1            make warnings errors (the default when CI is set)
 #   V=1                 show the commands
 #   CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR   as everywhere
@@ -20,8 +21,8 @@ PYTHON := /usr/bin/python3
 Q := $(if $(V),,@)
 WERROR ?= $(if $(CI),1)
 
-ifeq ($(filter release asan tsan,$(FLAVOUR)),)
-$(error unknown FLAVOUR "$(FLAVOUR)": release, asan or tsan)
+ifeq ($(filter release asan tsan fuzz,$(FLAVOUR)),)
+$(error unknown FLAVOUR "$(FLAVOUR)": release, asan, tsan or fuzz)
 endif
 
 # ---- Directories: each flavour has its own --------------------------------
@@ -36,9 +37,11 @@ CTL_OBJS := $(patsubst ctl/%.c,$(OBJ)/ctl/%.o,$(sort $(wildcard ctl/*.c)))
 OBJS := $(patsubst src/%.c,$(OBJ)/%.o,$(sort $(wildcard src/*.c)))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,\
 	$(sort $(wildcard tests/unit/test_*.c)))
-C_FILES := $(wildcard src/*.[ch] ctl/*.[ch] tests/*.[ch] tests/unit/*.[ch] \
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/%,\
+	$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+C_FILES := $(wildcard src/*.[ch] ctl/*.[ch] tests/*.[ch] tests/*/*.[ch] \
 	bench/*.[ch] demo/*.[ch])
-PYTHON_FILES := scripts/check-layers tests/guest/run \
+PYTHON_FILES := scripts/check-layers tests/guest/run tests/fuzz/run \
 	$(wildcard tests/*.py tests/*/*.py bench/*.py scripts/*.py demo/*.py)
 SHELL_FILES := .ci/run scripts/check tests/guest/boot tests/guest/init \
 	$(wildcard scripts/*.sh demo/*.sh bench/*.sh tests/guest/*.sh)
@@ -69,10 +72,20 @@ SANITIZE_asan := -fsanitize=address,undefined \
 	-Wno-format-truncation -Wno-maybe-uninitialized
 SANITIZE_tsan := -fsanitize=thread \
 	-Wno-format-truncation -Wno-maybe-uninitialized
+# And clang doesn't see the comments in uthash.h.
+SANITIZE_fuzz := -fsanitize=address,undefined,fuzzer-no-link \
+	-fno-sanitize-recover=undefined \
+	-Wno-implicit-fallthrough -Wno-format-nonliteral \
+	-Wno-missing-field-initializers
 SANITIZE := $(SANITIZE_$(FLAVOUR))
 # As shared libraries, UBSan beside ASan knows no log_path.
 SANITIZER_LIBS := $(if $(filter asan,$(FLAVOUR)),\
 	-static-libasan -static-libubsan)
+
+# libFuzzer is clang's.
+ifeq ($(FLAVOUR),fuzz)
+CC := clang
+endif
 
 CFLAGS ?= $(if $(SANITIZE),-O1 -g -fno-omit-frame-pointer,-O2 -g)
 COMPILE := $(CC) -std=gnu11 -D_GNU_SOURCE -Isrc $(LIB_CFLAGS) $(CPPFLAGS) \
@@ -122,13 +135,18 @@ $(B)/rulematch: tests/rulematch.c $(B)/libmemcgfs.a $(B)/flags
 	$(Q)$(COMPILE) -MMD -MP -MF $(OBJ)/rulematch.d -o $@ $< \
 		$(SANITIZER_LIBS) $(LDFLAGS) $(B)/libmemcgfs.a $(LIB_LIBS)
 
+$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(B)/libmemcgfs.a $(B)/flags
+	@echo "  CC      $@"
+	$(Q)$(COMPILE) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< \
+		$(LDFLAGS) $(B)/libmemcgfs.a $(LIB_LIBS)
+
 # Changes when the commands or the set of sources do, and all is built anew.
 $(B)/flags: force
 	@mkdir -p $(OBJ)
 	@echo '$(COMPILE) | $(LINK) | $(LIB_LIBS) | $(OBJS) $(CTL_OBJS)' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(wildcard $(OBJ)/*.d $(OBJ)/ctl/*.d $(B)/unit/*.d)
+-include $(wildcard $(OBJ)/*.d $(OBJ)/ctl/*.d $(B)/unit/*.d $(B)/fuzz_*.d)
 
 # ---- What the build needs -------------------------------------------------
 
@@ -205,6 +223,37 @@ check-tsan: ## both again with ThreadSanitizer
 	@scripts/deps.sh build tsan
 	@$(MAKE) --no-print-directory FLAVOUR=tsan check-unit
 	@$(MAKE) --no-print-directory FLAVOUR=tsan check-integration
+
+# valgrind 3.19 knows neither openat2(2) nor cachestat(2), and no clone(2)
+# that shares files alone: so it can run no daemon, not all tests, and of some
+# only its own findings count.
+VALGRIND_CANT := charger residency
+VALGRIND_BLIND := cgroup charger_ops inode
+VALGRIND := valgrind -q --error-exitcode=99 --trace-children=no
+
+check-valgrind: $(UNIT_TESTS) ## unit tests under valgrind's memcheck
+	@scripts/deps.sh build valgrind
+	$(Q)for test in $(filter-out $(VALGRIND_CANT:%=$(B)/unit/test_%),\
+			$(UNIT_TESTS)); do \
+		leaks=full; own=1; \
+		case " $(VALGRIND_BLIND) " in *" $${test##*/test_} "*) \
+			leaks=no; own=0;; \
+		esac; \
+		echo "  MEMCHECK $$test"; \
+		timeout 120 $(VALGRIND) --leak-check=$$leaks $$test \
+			>$(B)/valgrind.log 2>&1; code=$$?; \
+		[ $$code -eq 0 ] || [ $$own$$code -lt 99 ] || \
+			{ cat $(B)/valgrind.log >&2; exit 1; }; \
+	done
+
+FUZZ_SECONDS = 60
+fuzz: ## fuzz the parsers of options and rules, for a minute each
+	@scripts/deps.sh build fuzz
+	@$(MAKE) --no-print-directory FLAVOUR=fuzz fuzzers
+	@tests/fuzz/run $(FUZZ_SECONDS) $(patsubst %,build/fuzz/%,\
+		$(notdir $(FUZZERS)))
+
+fuzzers: $(FUZZERS)
 
 # Two guests with one CPU each; each one's output in one piece, at its end.
 GUESTS := ext4 xfs
@@ -296,5 +345,5 @@ help: ## list the targets
 		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: all bench bench-ahead check check-asan check-integration check-layers \
-	check-tsan check-unit check-v2 check-v2-core $(GUESTS:%=check-v2-%) clean demo deps distclean \
-	force format fresh-reports guest have-deps help install lint uninstall
+	check-tsan check-unit check-valgrind check-v2 check-v2-core $(GUESTS:%=check-v2-%) clean demo deps distclean \
+	force format fresh-reports fuzz fuzzers guest have-deps help install lint uninstall

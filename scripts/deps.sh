@@ -6,7 +6,7 @@
 #   deps.sh [GROUP...]           install what is missing (default: build test)
 #   deps.sh --missing [GROUP...] only name what is missing; exit 1 if anything
 #
-# Groups: build, demo, test, guest, tsan, bench, lint (see the table below).
+# Groups: build, demo, test, guest, tsan, bench, lint, fuzz, valgrind, long (see the table below).
 #
 # memcgfs needs a libfuse that knows FUSE passthrough (3.17). Where Debian's
 # is older, a private static one is built in build/libfuse from the newest
@@ -32,7 +32,7 @@ export LC_ALL=C
 . scripts/lib.sh
 
 # group, Debian package, and how to see that it is there: a command, a
-# pkg-config name, a header, a Python module.
+# pkg-config name, a header, a Python module, a file.
 packages() {
 	cat <<-'END'
 	build	make		cmd make
@@ -70,6 +70,19 @@ packages() {
 	guest	e2fsprogs	cmd mkfs.ext4
 	guest	xfsprogs	cmd mkfs.xfs
 	guest	btrfs-progs	cmd mkfs.btrfs
+	fuzz	clang		cmd clang
+	fuzz	libclang-rt-dev	file /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a
+	fuzz	python3		cmd python3
+	valgrind	valgrind	cmd valgrind
+	long	stress-ng	cmd stress-ng
+	long	dbench		cmd dbench
+	long	bonnie++	cmd bonnie++
+	long	sqlite3		cmd sqlite3
+	long	postgresql	file /usr/lib/postgresql/*/bin/initdb
+	long	libcmocka-dev	pc cmocka
+	long	git		cmd git
+	long	fio		cmd fio
+	long	meson		cmd meson
 	bench	python3		cmd python3
 	bench	fio		cmd fio
 	bench	fuse3		cmd fusermount3
@@ -89,6 +102,7 @@ is_there() { # KIND NAME
 	cmd) command -v "$2" >/dev/null ;;
 	pc) pkg-config --exists "$2" 2>/dev/null ;;
 	header) echo "#include <$2>" | gcc -E - >/dev/null 2>&1 ;;
+	file) compgen -G "$2" >/dev/null ;;
 	python) /usr/bin/python3 -c "import $2" 2>/dev/null ;;
 	esac
 }
@@ -272,7 +286,7 @@ main() {
 	# shellcheck disable=SC2206 # one word per group
 	GROUPS_WANTED=(${GROUPS_WANTED[*]})
 	for group in "${GROUPS_WANTED[@]}"; do
-		[[ " build demo test guest tsan bench lint " == *" $group "* ]] ||
+		[[ " build demo test guest tsan bench lint fuzz valgrind long " == *" $group "* ]] ||
 			die "unknown group \"$group\""
 	done
 

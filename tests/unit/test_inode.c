@@ -205,7 +205,7 @@ static void test_unlinked_and_pinned(void **state)
 {
 	struct place *place = *state;
 	struct inode *inode;
-	bool is_last;
+	bool is_last = false;
 	ino_t ino;
 	char byte;
 	int fd;
