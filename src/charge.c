@@ -216,7 +216,8 @@ static bool is_in_use(uint64_t resident, uint64_t size_bytes)
 	return resident && resident >= pages_of(size_bytes) / 2;
 }
 
-static int64_t move_backing(struct charge *charge, struct backing *backing)
+int64_t charge_settle(struct charge *charge, struct backing *backing,
+		      bool refill)
 {
 	const struct binding *binding = binding_of(charge, backing->inode);
 	uint64_t resident, size_bytes, owned;
@@ -231,7 +232,7 @@ static int64_t move_backing(struct charge *charge, struct backing *backing)
 	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
 	if (r < 0 || !resident)
 		return r;
-	if (is_in_use(resident, size_bytes) &&
+	if (refill && is_in_use(resident, size_bytes) &&
 	    size_bytes <= charge_room(charge, binding->host, backing))
 		r = charge_ahead(charge, backing, size_bytes,
 				 SHADOW_NEEDS_CLAIM);
@@ -257,7 +258,7 @@ int64_t charge_move(struct charge *charge, struct inode *inode)
 	if (r < 0)
 		return r;
 	stats_add(charge->stats, STATS_moves, 1);
-	r = move_backing(charge, backing);
+	r = charge_settle(charge, backing, true);
 	if (r == 0)
 		charge_pin(charge, backing);
 	charge_close_backing(charge, backing);
@@ -506,10 +507,13 @@ static int open_path(const struct charge_file *file,
 	if (seen->binding->rule.pin && !is_down)
 		charge_pin(charge, file->backing);
 	r = reply_path(file, path, reply);
-	if (r == 0)
-		count_open(charge, reply->direct_io,
-			   seen->binding->host && !is_down);
-	return r;
+	if (r < 0)
+		return r;
+	/* By passthrough, or by a mapping. */
+	if (seen->binding->host && reply->backing_id && file->readable)
+		charge_expose(charge, file->backing->inode);
+	count_open(charge, reply->direct_io, seen->binding->host && !is_down);
+	return 0;
 }
 
 /* The open's low bits, which an address leaves free. */

@@ -88,6 +88,16 @@ int charge_range(struct charge *charge, const struct binding *binding,
 void charge_refill(struct charge *charge, struct backing *backing,
 		   bool readable);
 
+/*
+ * Claims what is resident of the file. @refill: brings back what that dropped,
+ * if the file is in use at all. The pages that stayed another's, or -errno.
+ */
+int64_t charge_settle(struct charge *charge, struct backing *backing,
+		      bool refill);
+
+/* The client may bring in pages of the file by himself from now on. */
+void charge_expose(struct charge *charge, struct inode *inode);
+
 /* Ends one open of the backing, and what the last one had reserved. */
 void charge_close_backing(struct charge *charge, struct backing *backing);
 

@@ -22,6 +22,8 @@ struct shard {
 	struct list fd_lru; /* unused O_PATH fds, the latest used first */
 	unsigned int fd_count;
 	struct inode_idle idle;
+	struct list exposed; /* inodes, the latest first */
+	unsigned int exposed_count;
 } __attribute__((aligned(64)));
 
 struct inode_table {
@@ -128,6 +130,76 @@ bool inode_table_next(struct inode_table *table, unsigned int *part,
 			break;
 		if (!wanted(inode))
 			continue;
+		inode->lookups++;
+		(*found)[(*count)++] = inode;
+	}
+	pthread_mutex_unlock(&shard->lock);
+	return true;
+}
+
+void inode_expose(struct inode_table *table, struct inode *inode)
+{
+	struct shard *shard = inode_shard(table, inode);
+
+	/* Whoever takes the mark off has seen that the caller isn't there. */
+	if (atomic_load_explicit(&inode->exposed, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&shard->lock);
+	if (!atomic_load_explicit(&inode->exposed, memory_order_relaxed)) {
+		atomic_store_explicit(&inode->exposed, true,
+				      memory_order_relaxed);
+		list_add(&shard->exposed, &inode->exposed_link);
+		shard->exposed_count++;
+		inode->lookups++;
+	}
+	pthread_mutex_unlock(&shard->lock);
+}
+
+void inode_conceal(struct inode_table *table, struct inode *inode,
+		   bool (*stays)(const struct inode *inode))
+{
+	struct shard *shard = inode_shard(table, inode);
+	bool concealed;
+
+	pthread_mutex_lock(&shard->lock);
+	concealed =
+		atomic_load_explicit(&inode->exposed, memory_order_relaxed) &&
+		!stays(inode);
+	if (concealed) {
+		atomic_store_explicit(&inode->exposed, false,
+				      memory_order_relaxed);
+		list_del(&inode->exposed_link);
+		shard->exposed_count--;
+	}
+	pthread_mutex_unlock(&shard->lock);
+	if (concealed)
+		inode_forget(table, inode, 1);
+}
+
+bool inode_exposed_next(struct inode_table *table, unsigned int *part,
+			struct inode ***found, size_t *count)
+{
+	struct shard *shard;
+	struct list *link;
+	size_t max;
+
+	*found = NULL;
+	*count = 0;
+	if (*part == SHARDS)
+		return false;
+	shard = &table->shards[(*part)++];
+	pthread_mutex_lock(&shard->lock);
+	max = shard->exposed_count;
+	pthread_mutex_unlock(&shard->lock);
+	*found = max ? calloc(max, sizeof(**found)) : NULL;
+	if (!*found)
+		return true;
+	pthread_mutex_lock(&shard->lock);
+	for (link = shard->exposed.next;
+	     link != &shard->exposed && *count < max; link = link->next) {
+		struct inode *inode =
+			container_of(link, struct inode, exposed_link);
+
 		inode->lookups++;
 		(*found)[(*count)++] = inode;
 	}
@@ -654,6 +726,7 @@ int inode_table_new(int root_fd, const struct inode_limits *limits,
 		pthread_mutex_init(&table->shards[i].lock, NULL);
 		list_init(&table->shards[i].fd_lru);
 		list_init(&table->shards[i].idle.list);
+		list_init(&table->shards[i].exposed);
 	}
 	r = table_add_root(table, root_fd);
 	close_fd(root_fd);

@@ -50,6 +50,10 @@ struct inode {
 	 */
 	_Atomic bool attrs_volatile;
 	_Atomic bool inval_queued; /* see inval.h */
+	/* On its shard's list, see inode_expose(); set under the lock. */
+	_Atomic bool exposed;
+	bool has_residue; /* shard lock; see charge_drift.c */
+	struct list exposed_link; /* shard lock */
 	/* Where it was last seen, see inode_place.h; shard lock. */
 	struct inode *parent; /* NULL: nowhere; it holds a child of it */
 	char *name;
@@ -176,6 +180,21 @@ struct inode_idle *inode_idle(struct inode_table *table,
 bool inode_table_next(struct inode_table *table, unsigned int *part,
 		      bool (*wanted)(const struct inode *inode),
 		      struct inode ***found, size_t *count);
+
+/*
+ * Marks an inode whose pages a client may bring in by himself: it holds a
+ * lookup of itself from then on. The caller holds it, and, against
+ * inode_conceal(), what makes that one say that it stays.
+ */
+void inode_expose(struct inode_table *table, struct inode *inode);
+
+/* Takes the mark off again, unless @stays, under the lock, says no. */
+void inode_conceal(struct inode_table *table, struct inode *inode,
+		   bool (*stays)(const struct inode *inode));
+
+/* As inode_table_next(), for those that are marked; of all. */
+bool inode_exposed_next(struct inode_table *table, unsigned int *part,
+			struct inode ***found, size_t *count);
 
 /* Calls @fn for each shard's idle list, its lock held. */
 void inode_table_each_idle(struct inode_table *table,

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "options.h"
 #include "process.h"
+#include "reconciler.h"
 #include "residency.h"
 #include "sandbox.h"
 #include "util.h"
@@ -56,6 +57,7 @@ struct session {
 	struct charge *charge;
 	_Atomic(struct rulebook *) book;
 	_Atomic(const char *) why_strict; /* NULL: files can pass through */
+	struct reconciler *reconciler; /* NULL: nothing drifts */
 	struct control *control;
 	struct fuse_front *front;
 	struct fuse_session *fuse;
@@ -442,6 +444,22 @@ static int connect_and_mount(struct session *session)
 	return r;
 }
 
+/* Where owners can't be read, a claim drops all, which is no small thing. */
+static int start_reconciler(struct session *session)
+{
+	struct reconciler_config config = {
+		.table = session->table,
+		.charge = session->charge,
+		.percent = session->options.reconcile_percent,
+	};
+	int r;
+
+	if (session->kpagecgroup_fd < 0)
+		return 0;
+	r = reconciler_new(&config, &session->reconciler);
+	return r < 0 ? log_error_errno(r, "cannot start the reconciler") : 0;
+}
+
 /* Rules that are wrong now leave those that hold as they are. */
 static int on_reload(void *userdata, char reason[RULEFILE_REASON_MAX])
 {
@@ -508,6 +526,8 @@ static int session_start(struct session *session)
 	if (r == 0)
 		r = start_janitor(session);
 	if (r == 0)
+		r = start_reconciler(session);
+	if (r == 0)
 		r = start_control(session);
 	return r;
 }
@@ -521,6 +541,7 @@ static void session_stop(struct session *session)
 	if (session->hosts)
 		hosts_each(session->hosts, hurry, NULL);
 	stop_janitor(session);
+	reconciler_free(session->reconciler);
 	control_free(session->control);
 	if (session->is_mounted)
 		connection_unmount(session->fuse);

@@ -13,6 +13,7 @@
 #define DEFAULT_CHARGER_TIMEOUT 30.0
 #define DEFAULT_CHARGER_IDLE 60.0
 #define DEFAULT_MAX_THREADS 64
+#define DEFAULT_RECONCILE_PERCENT 1.0
 
 struct word {
 	const char *name;
@@ -37,6 +38,7 @@ enum option_type {
 	TYPE_SIZE, /* uint64_t: bytes */
 	TYPE_NUMBER, /* uint64_t from 1 to 1000 */
 	TYPE_SECONDS, /* double */
+	TYPE_PERCENT, /* double, more than 0, up to 100 */
 	/* From here on without a value. */
 	TYPE_FLAG, /* bool: true where given */
 	TYPE_MOUNT, /* passed on to the kernel's mount */
@@ -88,6 +90,10 @@ static const struct option option_table[] = {
 	{ "pin_max", TYPE_SIZE, FIELD(pin_max), NULL, "pin_max=SIZE",
 	  "what a cgroup may have of pinned files\n\t\t\t(a quarter of what "
 	  "its cache may take)" },
+	{ "reconcile", TYPE_PERCENT, FIELD(reconcile_percent), NULL,
+	  "reconcile=PERCENT",
+	  "how much of one CPU may go into finding pages that\n\t\t\treclaim "
+	  "gave to readers (1)" },
 	{ "rules", TYPE_STRING, FIELD(rules), NULL, "rules=FILE",
 	  "rules of the whole mount, as in .memcgfs files" },
 	{ "norulefiles", TYPE_FLAG, FIELD(norulefiles), NULL, "norulefiles",
@@ -174,6 +180,23 @@ static int set_seconds(struct options *options, const struct option *option,
 	return 0;
 }
 
+static int set_percent(struct options *options, const struct option *option,
+		       const char *value)
+{
+	double percent;
+	char *end;
+
+	percent = strtod(value, &end);
+	if (end == value || *end || !(percent > 0) || percent > 100) {
+		log_error("option \"%s=%s\": a share of one CPU is needed, in "
+			  "percent, more than 0 and up to 100",
+			  option->name, value);
+		return -EINVAL;
+	}
+	*(double *)field_of(options, option) = percent;
+	return 0;
+}
+
 static int set_size(struct options *options, const struct option *option,
 		    const char *value)
 {
@@ -238,6 +261,8 @@ static int set_option(struct options *options, const struct option *option,
 		return set_number(options, option, value);
 	case TYPE_SECONDS:
 		return set_seconds(options, option, value);
+	case TYPE_PERCENT:
+		return set_percent(options, option, value);
 	case TYPE_MOUNT:
 		return append(&options->mount_options, option->name);
 	case TYPE_DEFAULT:
@@ -435,6 +460,7 @@ int options_parse(int argc, char **argv, bool is_root, struct options *options)
 		.max_threads = DEFAULT_MAX_THREADS,
 		.charger_timeout = DEFAULT_CHARGER_TIMEOUT,
 		.charger_idle = DEFAULT_CHARGER_IDLE,
+		.reconcile_percent = DEFAULT_RECONCILE_PERCENT,
 		/* As mount(8) has it; libfuse's own are nosuid,nodev. */
 		.mount_options = strdup(is_root ? "allow_other,suid,dev" : ""),
 	};

@@ -35,6 +35,7 @@ struct options {
 	uint64_t max_threads;
 	double charger_timeout; /* seconds */
 	double charger_idle; /* seconds */
+	double reconcile_percent; /* of one CPU */
 	char *rules; /* a file, as given; NULL: none */
 	bool norulefiles;
 	uint64_t pin_max; /* bytes, of each host; 0: a part of its limit */

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #define WINDOW_PAGES 1024
+#define VMSTAT_BYTES 16384
 #define PAGEMAP_PRESENT (1ull << 63)
 #define PAGEMAP_PFN ((1ull << 55) - 1)
 
@@ -254,4 +255,25 @@ int residency_walk(const struct residency_tables *tables,
 	}
 	*found = sum;
 	return 0;
+}
+
+uint64_t residency_refaults(void)
+{
+	static const char *const keys[] = {
+		"workingset_refault_file ",
+		"pgsteal_file ",
+		"drop_pagecache ",
+	};
+	char text[VMSTAT_BYTES];
+	uint64_t sum = 0;
+	const char *at;
+
+	if (read_small_file(AT_FDCWD, "/proc/vmstat", text, sizeof(text)) < 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		at = strstr(text, keys[i]);
+		if (at)
+			sum += strtoull(at + strlen(keys[i]), NULL, 10);
+	}
+	return sum;
 }

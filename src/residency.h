@@ -71,4 +71,11 @@ uint64_t page_bytes(void);
 /* Pages that a file of that size takes. */
 uint64_t pages_of(uint64_t bytes);
 
+/*
+ * Grows whenever pages of files may have left the page cache and come back,
+ * anywhere in the system; 0: it can't be told. Linux 6.18 counts those that
+ * DAMON takes back as refaults only.
+ */
+uint64_t residency_refaults(void);
+
 #endif

@@ -17,6 +17,7 @@
 	X(claims, "files whose owners were looked at")                       \
 	X(claimed_pages, "foreign pages claimed")                            \
 	X(residue_pages, "foreign pages that could not be moved")            \
+	X(reconciles, "files looked at again after reclaim")                 \
 	X(pinned_files, "files kept resident")                               \
 	X(pinned_bytes, "bytes kept resident")                               \
 	X(pins_refused, "files not pinned for want of budget or memory")     \

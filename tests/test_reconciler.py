@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pages of open files that are reclaimed and brought back by a reader are his.
+They are found, and claimed, while the file is open, and after its close."""
+
+import contextlib
+import mmap
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from lib import content, settings
+from lib.cgroup import alive
+from lib.settings import MIB
+from lib.wait import eventually
+
+pytestmark = pytest.mark.needs_daemon
+
+SIZE = 8 * MIB
+PAGES = SIZE // settings.PAGE
+
+
+class Client:
+    """A process of the reader's that has a file open and does as it is told."""
+
+    def __init__(self, place, path):
+        self.orders, out = os.pipe()
+        answers, self.answers = os.pipe()
+        self.child = place.start(self._work, path)
+        os.close(self.orders)
+        os.close(self.answers)
+        self.orders, self.answers = out, answers
+
+    def _work(self, path):
+        fd = os.open(path, os.O_RDONLY)
+        maps = []
+        while True:
+            order = os.read(self.orders, 1)
+            if order == b"r":
+                assert content.md5(os.pread(fd, SIZE, 0)) == \
+                    content.md5(content.data(SIZE))
+            elif order == b"m":
+                maps.append(mmap.mmap(fd, SIZE, mmap.MAP_SHARED,
+                                      mmap.PROT_READ))
+            elif order == b"t":
+                assert maps[-1][:] == content.data(SIZE)
+            elif order == b"u":
+                maps.pop().close()
+            elif order == b"c":
+                os.close(fd)
+            else:
+                return
+            os.write(self.answers, b"!")
+
+    def do(self, order):
+        os.write(self.orders, order)
+        assert os.read(self.answers, 1) == b"!", "the client failed"
+
+    def end(self):
+        os.write(self.orders, b".")
+        os.close(self.orders)
+        os.close(self.answers)
+        self.child.result()
+
+
+@contextlib.contextmanager
+def nobody_reconciles(mount):
+    """The daemon stands still; who reads by passthrough doesn't need it."""
+    os.kill(mount.daemon.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if alive(mount.daemon.pid):
+            os.kill(mount.daemon.pid, signal.SIGCONT)
+
+
+def reclaim_all(place, path):
+    """The target gives its pages back, by its limit or as it is asked to."""
+    if place.target.hierarchy.version == 2:
+        def take():
+            with contextlib.suppress(OSError):
+                place.target.write("memory.reclaim", SIZE * 4)
+            return place.judge.look(path).resident < PAGES // 2
+    else:
+        def take():
+            place.target.write("memory.force_empty", 0)
+            return place.judge.look(path).resident < PAGES // 2
+    assert eventually(take, 10, every=0.1), "nothing was reclaimed"
+
+
+def deleted_files(pid):
+    """What a process keeps of files that are gone."""
+    found = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(fd))
+    return [name for name in found if name.endswith("/file (deleted)")]
+
+
+@pytest.fixture
+def leak(place):
+    """A file, open by the reader, most of whose pages are his, as they were
+    reclaimed and he read again: (file, client)."""
+    path = place.put(place.source, "file", SIZE)
+    place.cover()
+    client = Client(place, place.mount / "file")
+    client.do(b"r")
+    place.judge.owned_by(place.target, path, at_least=PAGES)
+    yield path, client
+    client.end()
+
+
+def lose_pages(place, path, client, order=b"r"):
+    reclaim_all(place, path)
+    client.do(order)
+    foreign = place.judge.look(path).foreign_to(place.target)
+    assert foreign > PAGES // 4, "the test shows nothing: no page was lost"
+    return foreign
+
+
+def all_owned(place, path, limit=10):
+    return eventually(
+        lambda: place.judge.look(path).foreign_to(place.target) == 0, limit)
+
+
+@pytest.mark.figures
+def test_pages_of_an_open_file_come_back(place, leak, figure):
+    path, client = leak
+    with nobody_reconciles(place.mount):
+        foreign = lose_pages(place, path, client)
+        begin = time.monotonic()
+    assert all_owned(place, path), place.judge.look(path).describe(place.target)
+    figure(f"{foreign} of {PAGES} pages claimed "
+           f"{time.monotonic() - begin:.1f} s after")
+    place.judge.owned_by(place.target, path, at_least=PAGES)
+    client.do(b"r")
+    place.judge.owned_by(place.target, path, at_least=PAGES)
+
+
+def test_pages_of_a_file_that_was_closed_come_back(place, leak):
+    path, client = leak
+    with nobody_reconciles(place.mount):
+        lose_pages(place, path, client)
+        client.do(b"c")
+    assert all_owned(place, path), place.judge.look(path).describe(place.target)
+
+
+def test_pages_that_are_mapped_come_back_when_they_can(place, leak):
+    path, client = leak
+    client.do(b"m")
+    with nobody_reconciles(place.mount):
+        lose_pages(place, path, client, b"t")
+    time.sleep(1)
+    assert place.judge.look(path).foreign_to(place.target) > 0, \
+        "mapped pages can't be dropped: what was it that moved them?"
+    client.do(b"u")
+    client.do(b"c")
+    assert all_owned(place, path, 15), \
+        place.judge.look(path).describe(place.target)
+
+
+def test_a_file_that_is_removed_is_not_kept(place):
+    """What waits to be looked at holds no space of a file that is gone."""
+    place.put(place.source, "file", SIZE)
+    place.cover()
+    place.run(content.digest, place.mount / "file")
+    place.run(os.unlink, place.mount / "file")
+    assert eventually(lambda: not deleted_files(place.mount.daemon.pid), 1), \
+        deleted_files(place.mount.daemon.pid)
