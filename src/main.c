@@ -355,7 +355,7 @@ static int read_mount_rules(struct session *session, struct rules **out,
 		return 0;
 	r = rulefile_read(&source, out, reason);
 	if (r < 0)
-		snprintf(reason, RULEFILE_REASON_MAX, "rules=%s: %s",
+		snprintf(reason, RULEFILE_REASON_MAX, "%s: %s",
 			 session->options.rules, strerror(-r));
 	return r ? -EINVAL : 0;
 }
@@ -379,7 +379,7 @@ static int make_book(struct session *session)
 
 	r = read_mount_rules(session, &rules, reason);
 	if (r < 0) {
-		log_error("%s", reason);
+		log_error("rules=%s", reason);
 		return r;
 	}
 	config.mount_rules = rules;

@@ -58,7 +58,7 @@ BAD_OPTIONS = {
     "io without value": ("io", "io"),
     "io cached, not yet": ("io=cached", "cached"),
     "rules without a file": ("rules=/no/such/file", "/no/such/file"),
-    "rules of other things": ("rules=/etc/passwd", "/etc/passwd:1:"),
+    "rules of other things": ("rules=/etc/passwd", "rules=/etc/passwd:"),
     "norulefiles with a value": ("norulefiles=1", "norulefiles"),
     "pin_max": ("pin_max=lots", "lots"),
     "charger_idle": ("charger_idle=0.5", "0.5"),
@@ -180,9 +180,11 @@ def test_help_and_version(place, call):
     assert done.returncode == 0 and not done.stderr
     for word in ("memcg=", "create", "io=", "ahead=", "on_error=", "io_uring",
                  "allow_other", "default_permissions", "ro", "attr_timeout=",
-                 "entry_timeout=", "max_threads="):
+                 "entry_timeout=", "max_threads=", "charger_timeout=",
+                 "charger_idle=", "pin_max=", "rules=", "norulefiles",
+                 "reconcile="):
         assert word in done.stdout, f"{word} is not in the help"
-    for word in ("@shared", "rules="):
+    for word in ("@shared", "scan="):
         assert word not in done.stdout, f"{word} is not there yet"
     done = call("-V")
     assert done.returncode == 0 and not done.stderr
