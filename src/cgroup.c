@@ -36,6 +36,7 @@ struct cgroup_version {
 	const char *reclaim_file; /* counts reclaim of the cgroup's pages */
 	const char *reclaim_key; /* NULL: the file is just the number */
 	bool reclaim_is_local; /* look at the ancestors and the system too */
+	const char *hands_on_file; /* the controllers that children have */
 	bool no_internal_processes;
 };
 
@@ -53,6 +54,7 @@ static const struct cgroup_version versions[] = {
 		.active_file = "active_file",
 		.reclaim_file = "memory.stat",
 		.reclaim_key = "pgsteal",
+		.hands_on_file = "cgroup.subtree_control",
 		.no_internal_processes = true,
 	},
 	{
@@ -274,12 +276,38 @@ static bool cgroup_exists(const struct cgroup_tree *tree, const char *path)
 	return faccessat(tree->fd, relative(path), F_OK, 0) == 0;
 }
 
-/* Makes one cgroup whose parent exists. */
-static int create_one(const char *path)
+/* Whether the parent gives its children the controller: v2, if told to. */
+static bool is_handed_on(const struct cgroup_tree *tree, const char *path)
+{
+	size_t parent_len = (size_t)(strrchr(path, '/') - path);
+	const char *list_file = tree->version->hands_on_file;
+	char name[CGROUP_PATH_MAX + 32];
+	char text[STAT_FILE_MAX];
+
+	if (!list_file)
+		return false;
+	snprintf(name, sizeof(name), ".%.*s/%s", (int)parent_len, path,
+		 list_file);
+	if (read_small_file(tree->fd, name, text, sizeof(text)) < 0)
+		return false;
+	for (char *rest = text, *word; (word = strsep(&rest, " \n"));)
+		if (strcmp(word, CONTROLLER) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Makes one cgroup whose parent exists. libcgroup turns the controller on from
+ * the root of the tree down, which isn't for the user of a delegated subtree;
+ * where it is on, a directory is all that is needed.
+ */
+static int create_one(const struct cgroup_tree *tree, const char *path)
 {
 	struct cgroup *cgroup;
 	int r = ECGFAIL;
 
+	if (is_handed_on(tree, path))
+		return mkdirat(tree->fd, relative(path), 0755) < 0 ? -errno : 0;
 	cgroup = cgroup_new_cgroup(path + 1);
 	if (!cgroup)
 		return -ENOMEM;
@@ -312,7 +340,7 @@ static int host_create(struct cgroup_host *host, const char *path)
 	copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;
-	r = create_one(path);
+	r = create_one(host->tree, path);
 	if (r < 0) {
 		free(copy);
 		return r;
@@ -349,8 +377,8 @@ static bool needs_leaf(const struct cgroup_tree *tree, const char *path)
 
 	if (!tree->version->no_internal_processes || !path[1])
 		return false;
-	snprintf(name, sizeof(name), "%s/cgroup.subtree_control",
-		 relative(path));
+	snprintf(name, sizeof(name), "%s/%s", relative(path),
+		 tree->version->hands_on_file);
 	return read_small_file(tree->fd, name, text, sizeof(text)) > 1;
 }
 

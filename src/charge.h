@@ -215,8 +215,10 @@ int64_t charge_copy_range(const struct charge_copy *copy);
 
 /*
  * A read came that fills the client's own page cache (sendfile(2) and
- * splice(2) of a strict file do that, charged to the caller).
+ * splice(2) of a strict file do that, charged to the caller). True: those
+ * pages are to be dropped. Without passthrough they may be a mapping's, which
+ * has no others: it would fault them in again and again.
  */
-void charge_note_splice(const struct charge_file *file);
+bool charge_note_splice(const struct charge_file *file);
 
 #endif

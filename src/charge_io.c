@@ -323,7 +323,8 @@ int64_t charge_copy_range(const struct charge_copy *copy)
 	return n;
 }
 
-void charge_note_splice(const struct charge_file *file)
+bool charge_note_splice(const struct charge_file *file)
 {
 	stats_add(file->charge->stats, STATS_splice_reads, 1);
+	return file->charge->can_passthrough;
 }

@@ -295,10 +295,8 @@ static void run_read(struct fuse_front *front, struct job *job)
 	};
 	int64_t n;
 
-	if (fills_client_cache(&job->fi)) {
-		charge_note_splice(&read.file);
+	if (fills_client_cache(&job->fi) && charge_note_splice(&read.file))
 		inval_queue(front->inval, job->inode);
-	}
 	if (read.size >= PIPE_MIN_BYTES && reply_by_pipe(job->req, &read))
 		return;
 	n = charge_read(&read);

@@ -205,6 +205,10 @@ static void on_ready(void *userdata, const char *why_strict)
 	if (session->host && session->kpagecgroup_fd < 0)
 		log_warning("page owners can't be read: what is resident "
 			    "already is dropped at first open");
+	if (inode_device(session->table, inode_table_root(session->table))
+		    ->mount_fd < 0)
+		log_warning("files can't be opened by handle: each one that "
+			    "the kernel remembers costs a descriptor");
 	if (session->unprotected && session->host)
 		log_info("chargers are not protected from the OOM killer "
 			 "(no CAP_SYS_RESOURCE)");

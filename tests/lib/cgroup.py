@@ -10,21 +10,23 @@ from . import settings
 from .wait import eventually
 
 # What differs between the versions: names of files; keys of memory.stat, with
-# what the descendants have counted in; and what gives children the controller
-# (on v1 they have it). None: that version has nothing of the kind.
+# what the descendants have counted in; what gives children the controller (on
+# v1 they have it), and what a delegated cgroup's user is to own. None: that version has nothing of the kind.
 VERSIONS = {
     1: {"limit": "memory.limit_in_bytes", "usage": "memory.usage_in_bytes",
         "high": None, "low": None, "soft limit": "memory.soft_limit_in_bytes",
         "reclaim": "memory.force_empty",
         "file": "total_cache", "dirty": "total_dirty",
         "events": "memory.oom_control", "io": None,
-        "delegation": None},
+        "delegation": None, "delegated files": ["cgroup.procs", "tasks"]},
     2: {"limit": "memory.max", "usage": "memory.current",
         "high": "memory.high", "low": "memory.low", "soft limit": None,
         "reclaim": "memory.reclaim",
         "file": "file", "dirty": "file_dirty",
         "events": "memory.events", "io": "io.stat",
-        "delegation": "cgroup.subtree_control"},
+        "delegation": "cgroup.subtree_control",
+        "delegated files": ["cgroup.procs", "cgroup.threads",
+                            "cgroup.subtree_control"]},
 }
 
 
@@ -73,6 +75,11 @@ class Cgroup:
 
     def exists(self):
         return self.dir.is_dir()
+
+    def hand_over(self, user):
+        """Delegate it, as the kernel's cgroup-v2.rst says."""
+        for name in (".", *self.hierarchy.names["delegated files"]):
+            os.chown(self.dir / name, user.uid, user.gid)
 
     def read(self, name):
         return (self.dir / name).read_text()

@@ -67,17 +67,17 @@ def limit_fds(number):
 class Daemon:
     """A memcgfs process in a cgroup of its own, started with -f."""
 
-    def __init__(self, arguments, cgroup, log, fds=None):
+    def __init__(self, arguments, cgroup, log, fds=None, user=None):
         self.arguments = [str(settings.BINARY), *map(str, arguments)]
         self.cgroup = cgroup
         self.log = Path(log)
         with open(log, "ab") as stderr:
             self.process = subprocess.Popen(
                 self.arguments, stdin=subprocess.DEVNULL, stdout=stderr,
-                stderr=stderr, preexec_fn=lambda: self._prepare(fds))
+                stderr=stderr, preexec_fn=lambda: self._prepare(fds, user))
 
-    def _prepare(self, fds):
-        act.prepare(self.cgroup)
+    def _prepare(self, fds, user):
+        act.prepare(self.cgroup, user)
         if fds is not None:
             limit_fds(fds)
 
@@ -109,13 +109,14 @@ class Mount:
     """SOURCE seen through memcgfs at a mountpoint, pages paid by a target."""
 
     def __init__(self, source, path, target, daemon_cgroup, log,
-                 options=(), fds=None):
+                 options=(), fds=None, user=None):
         self.source, self.path = Path(source), Path(path)
         self.target, self.daemon_cgroup = target, daemon_cgroup
+        self.user = user
         self.options = [f"memcg={target.path}", *options]
         self.stopped = False
         self.daemon = Daemon(["-f", "-o", ",".join(self.options), source, path],
-                             daemon_cgroup, log, fds)
+                             daemon_cgroup, log, fds, user)
         self._wait_until_usable()
 
     def __truediv__(self, name):
@@ -132,7 +133,7 @@ class Mount:
             raise AssertionError("the mount did not come up: "
                                  + " ".join(self.daemon.arguments) + "\n"
                                  + self.daemon.text())
-        act.run(os.stat, self.path, limit=20)
+        act.run(os.stat, self.path, user=self.user, limit=20)
 
     def chargers(self):
         return self.target.chargers()
@@ -180,7 +181,7 @@ class NativeMount:
     """A bind mount in the place of memcgfs, for MEMCGFS_TEST_NATIVE=1."""
 
     def __init__(self, source, path, target, daemon_cgroup, log,
-                 options=(), fds=None):
+                 options=(), fds=None, user=None):
         self.source, self.path = Path(source), Path(path)
         self.target, self.daemon_cgroup = target, daemon_cgroup
         self.stopped = False

@@ -37,8 +37,8 @@ class Place:
         how.setdefault("source", self.source)
         how.setdefault("path", self.mountpoint)
         how.setdefault("target", self.target)
-        self.mount = make_mount(daemon_cgroup=self.daemon, log=self.log,
-                                options=options, **how)
+        how.setdefault("daemon_cgroup", self.daemon)
+        self.mount = make_mount(log=self.log, options=options, **how)
         return self.mount
 
     def put(self, directory, name, size, seed=0):

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A plain user mounts, with cgroups that were delegated to him. He may not
+have passthrough, nor see who owns a page: all goes strict, which is said; that
+the pages are his target's is shown by root, from beside."""
+
+import errno
+import mmap
+import os
+import signal
+import stat
+from errno import EACCES
+
+import pytest
+
+from lib import act, actions, content, settings
+from lib.act import STRANGER, User
+from lib.cgroup import alive
+from lib.judge import evict
+from lib.mount import complaints, mounts_at, unmount
+from lib.settings import KIB, MIB
+from lib.wait import eventually
+
+USER = User("nobody", 65534, 65534)  # fusermount3 wants one that has a name
+
+pytestmark = pytest.mark.needs_daemon
+
+
+@pytest.fixture(scope="module", autouse=True)
+def device():
+    """/dev/fuse is for all, as udev makes it; a machine may lack udev."""
+    mode = stat.S_IMODE(os.stat("/dev/fuse").st_mode)
+    os.chmod("/dev/fuse", 0o666)
+    yield
+    os.chmod("/dev/fuse", mode)
+
+
+@pytest.fixture
+def his(place):
+    """The place with a subtree of his own: he makes the cgroups in it."""
+    subtree = place.cgroups.fresh("delegated")
+    subtree.hand_over(USER)
+
+    def divide():
+        subtree.delegate_memory()
+        return [subtree.child(n).create() for n in ("target", "reader", "daemon")]
+
+    subtree.target, subtree.reader, subtree.daemon = act.run(divide, user=USER)
+    for directory in (place.source, place.mountpoint, place.beside):
+        os.chown(directory, USER.uid, USER.gid)
+    place.subtree = subtree
+    yield place
+    if place.mount is not None:
+        place.mount.stop()
+    subtree.remove()
+
+
+def cover(place, *options, **how):
+    how.setdefault("target", place.subtree.target)
+    return place.cover(*options, user=USER,
+                       daemon_cgroup=place.subtree.daemon, **how)
+
+
+def run(place, function, *args, **how):
+    """As he does it himself, from another of his cgroups."""
+    how.setdefault("cgroup", place.subtree.reader)
+    how.setdefault("user", USER)
+    return place.run(function, *args, **how)
+
+
+def own(path):
+    os.chown(path, USER.uid, USER.gid)
+    return path
+
+
+def test_all_is_strict_and_said_once(his):
+    """One line for each thing that he has no right to, at the start; and no
+    word more when the mount is used."""
+    mount = cover(his)
+    lines = complaints(mount.daemon.text())
+    assert [line for line in lines if "strict" in line and
+            "CAP_SYS_ADMIN" in line], lines
+    assert [line for line in lines if "owners can't be read" in line], lines
+    assert [line for line in lines if "opened by handle" in line], lines
+    own(his.put(his.source, "file", MIB))
+    for _ in range(3):
+        run(his, actions.read_whole, mount / "file")
+        run(his, actions.mmap_shared, mount / "file")
+    run(his, content.write, mount / "new", MIB, 2)
+    assert complaints(mount.daemon.text()) == lines
+    mount.daemon.signal(signal.SIGUSR1)
+    assert eventually(lambda: "opens_strict 7" in mount.daemon.text())
+    assert "opens_passthrough 0" in mount.daemon.text()
+
+
+@pytest.mark.parametrize("size", [16 * KIB, 8 * MIB])
+@pytest.mark.parametrize("action", [
+    pytest.param(a, id=a.__name__) for a in
+    (actions.read_whole, actions.read_by_4k, actions.pread_at_random)])
+def test_reading_charges_the_target(his, action, size):
+    pages = his.judge.pages(size)
+    own(his.put(his.beside, "file", size))
+    run(his, action, his.beside / "file")
+    his.judge.owned_by(his.subtree.reader, his.beside / "file", at_least=pages)
+    mount = cover(his)
+    own(his.put(his.source, "file", size))
+    assert run(his, action, mount / "file") == 0
+    his.judge.owned_by(his.subtree.target, his.source / "file", at_least=pages)
+
+
+@pytest.mark.parametrize("action", [
+    pytest.param(a, id=a.__name__) for a in
+    (actions.write_new, actions.write_at_random, actions.append,
+     actions.fallocate_and_write, actions.splice_in)])
+def test_writing_charges_the_target(his, action):
+    mount = cover(his)
+    run(his, action, his.beside / "new")
+    his.judge.owned_by(his.subtree.reader, his.beside / "new", at_least=768)
+    run(his, action, mount / "new")
+    his.judge.owned_by(his.subtree.target, his.source / "new", at_least=768)
+    assert (his.source / "new").read_bytes() == actions.expected()
+
+
+def test_pages_from_before_are_claimed_in_the_dark(his):
+    """Whose they are can't be seen: they are dropped, and read again."""
+    backing = own(his.put(his.source, "file", 4 * MIB))
+    his.run(actions.read_whole, backing, cgroup=his.other)
+    his.judge.owned_by(his.other, backing, at_least=1024)  # the control
+    mount = cover(his)
+    assert run(his, content.digest, mount / "file") == \
+        content.md5(content.data(4 * MIB))
+    his.judge.owned_by(his.subtree.target, backing, at_least=1024)
+
+
+def test_a_mapping_is_a_second_copy_and_the_mappers(his):
+    """What the README says of it: the backing's pages are the target's, the
+    mapping is FUSE's own cache, charged to who maps. It is coherent."""
+    size = 8 * MIB
+    mount = cover(his)
+    backing = own(his.put(his.source, "file", size))
+
+    def use_mapping():
+        fd = os.open(mount / "file", os.O_RDWR)
+        with mmap.mmap(fd, size) as m:
+            before = his.subtree.reader.usage()
+            seen = content.md5(m)
+            charged = his.subtree.reader.usage() - before
+            os.pwrite(fd, b"by write", 5 * MIB + 7)
+            assert m[5 * MIB + 7:5 * MIB + 15] == b"by write"
+            m[MIB:MIB + 8] = b"by store"
+            m.flush()
+            assert os.pread(fd, 8, MIB) == b"by store"
+        os.close(fd)
+        return seen, charged
+
+    seen, charged = run(his, use_mapping)
+    assert seen == content.md5(content.data(size))
+    assert abs(charged - size) < 2 * MIB, charged
+    his.judge.owned_by(his.subtree.target, backing, at_least=2048)
+    wanted = bytearray(content.data(size))
+    wanted[MIB:MIB + 8] = b"by store"
+    wanted[5 * MIB + 7:5 * MIB + 15] = b"by write"
+    assert backing.read_bytes() == wanted
+
+
+def test_running_a_program(his):
+    """As with any mapping, its text is there twice."""
+    mount = cover(his)
+    program = his.source / "prog"
+    program.write_bytes(open("/bin/cat", "rb").read())
+    own(program).chmod(0o755)
+    evict(program)
+    done = his.command([mount / "prog", "/proc/self/cgroup"],
+                       cgroup=his.subtree.reader, user=USER)
+    assert his.subtree.reader.path in done.stdout
+    his.judge.owned_by(his.subtree.target, program, at_least=4)
+
+
+def test_the_targets_limit_holds(his):
+    limit = 8 * MIB * (2 if settings.SANITIZED else 1)
+    his.subtree.target.set_limit(limit)
+    mount = cover(his)
+    run(his, content.write, mount / "file", 4 * limit, 3, limit=120)
+    assert run(his, content.digest, mount / "file") == \
+        content.md5(content.data(4 * limit, 3))
+    report = his.judge.owned_by(his.subtree.target, his.source / "file")
+    assert report.resident * settings.PAGE <= limit
+
+
+def test_a_target_of_his_own_making(his):
+    """`create` within the subtree; it goes with the mount."""
+    target = his.subtree.child("made")
+    mount = cover(his, "create", target=target)
+    backing = own(his.put(his.source, "file", MIB))
+    run(his, actions.read_whole, mount / "file")
+    his.judge.owned_by(target, backing, at_least=256)
+    mount.stop()
+    assert not target.exists()
+
+
+def test_a_target_beside_his_subtree_is_refused(his):
+    with pytest.raises(AssertionError, match="no right"):
+        cover(his, target=his.other)
+    assert not mounts_at(his.mountpoint)
+    his.mount = None
+
+
+def test_rights_are_his(his):
+    """Nobody else gets in, not even root; and he gets no further than
+    without the mount."""
+    secret = his.put(his.source, "secret", 100)
+    secret.chmod(0o600)
+    mount = cover(his)
+
+    def errno_of(function, *args):
+        try:
+            function(*args)
+            return 0
+        except OSError as error:
+            return error.errno
+
+    assert run(his, errno_of, content.digest, mount / "secret") == EACCES
+    assert run(his, errno_of, os.chmod, mount / "secret", 0o644) == errno.EPERM
+    assert run(his, errno_of, content.digest, mount / "secret",
+               user=STRANGER) == EACCES
+    assert run(his, errno_of, os.listdir, mount.path,
+               user=act.ROOT) == EACCES
+
+
+def test_his_charger_dies_and_is_replaced(his):
+    mount = cover(his)
+    backing = own(his.put(his.source, "file", MIB))
+    for pid in mount.chargers():
+        os.kill(pid, signal.SIGKILL)
+    assert run(his, content.digest, mount / "file") == \
+        content.md5(content.data(MIB))
+    his.judge.owned_by(his.subtree.target, backing, at_least=256)
+
+
+def test_he_unmounts(his):
+    mount = cover(his)
+    done = his.command(["fusermount3", "-u", mount.path], user=USER,
+                       cgroup=his.subtree.reader)
+    assert done.returncode == 0
+    assert mount.daemon.wait() == 0
+    mount.stopped = True
+    assert not mounts_at(mount.path)
+    assert eventually(lambda: not his.subtree.target.members())
+
+
+def test_his_daemon_is_killed(his):
+    mount = cover(his)
+    chargers = mount.chargers()
+    mount.daemon.signal(signal.SIGKILL)
+    mount.daemon.wait()
+    mount.stopped = True
+    assert eventually(lambda: not any(map(alive, chargers)))
+    assert eventually(lambda: not his.subtree.target.members())
+    assert unmount(mount.path).returncode == 0
