@@ -38,6 +38,7 @@ struct cgroup_version {
 	bool reclaim_is_local; /* look at the ancestors and the system too */
 	const char *hands_on_file; /* the controllers that children have */
 	bool no_internal_processes;
+	bool enter_by_ancestor; /* who moves a process needs a right there */
 };
 
 static const struct cgroup_version versions[] = {
@@ -56,6 +57,7 @@ static const struct cgroup_version versions[] = {
 		.reclaim_key = "pgsteal",
 		.hands_on_file = "cgroup.subtree_control",
 		.no_internal_processes = true,
+		.enter_by_ancestor = true,
 	},
 	{
 		.number = 1,
@@ -549,19 +551,49 @@ const char *cgroup_host_created(const struct cgroup_host *host,
 	return index < host->n_created ? host->created[index] : NULL;
 }
 
-int cgroup_target_check(const struct cgroup_tree *tree, const char *path)
+static int may_write_procs(const struct cgroup_tree *tree, const char *path)
 {
 	char name[CGROUP_PATH_MAX + 32];
+
+	snprintf(name, sizeof(name), "%s/cgroup.procs", relative(path));
+	return faccessat(tree->fd, name, W_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+/*
+ * On v2 one needs the right to the common ancestor of where a process is and
+ * where it goes, too (cgroup-v2.rst, "Delegation Containment"). So without one
+ * to any ancestor nobody gets in from outside.
+ */
+static int may_write_ancestor(const struct cgroup_tree *tree, const char *path)
+{
+	char above[CGROUP_PATH_MAX];
+	char *slash;
+	int r = 0;
+
+	strcpy(above, path);
+	while (above[1]) {
+		slash = strrchr(above, '/');
+		slash[slash == above ? 1 : 0] = '\0';
+		r = may_write_procs(tree, above);
+		if (r == 0)
+			return 0;
+	}
+	return r;
+}
+
+int cgroup_target_check(const struct cgroup_tree *tree, const char *path)
+{
 	uint64_t ino;
 	int r;
 
 	r = memcg_ino_of(tree, path, &ino);
 	if (r == -ENOTSUP && !cgroup_exists(tree, path))
 		r = -ENOENT;
-	if (r < 0)
-		return r;
-	snprintf(name, sizeof(name), "%s/cgroup.procs", relative(path));
-	return faccessat(tree->fd, name, W_OK, AT_EACCESS) < 0 ? -errno : 0;
+	if (r == 0)
+		r = may_write_procs(tree, path);
+	if (r == 0 && tree->version->enter_by_ancestor)
+		r = may_write_ancestor(tree, path);
+	return r;
 }
 
 /* The number in a file of one number; "max" is UINT64_MAX. */

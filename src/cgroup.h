@@ -83,7 +83,8 @@ const char *cgroup_host_created(const struct cgroup_host *host,
 /*
  * Whether a host can be made of that path, as far as is known without trying,
  * with the rights that the calling thread has now: -ENOENT: no such cgroup;
- * -ENOTSUP; -EACCES: its cgroup.procs can't be written.
+ * -ENOTSUP; -EACCES: its cgroup.procs can't be written, or,
+ * on v2, that of no cgroup above it.
  */
 int cgroup_target_check(const struct cgroup_tree *tree, const char *path);
 

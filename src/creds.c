@@ -102,6 +102,11 @@ int creds_assume_rights(const struct caller *caller)
 	syscall(SYS_setfsgid, caller->gid);
 	syscall(SYS_setfsuid, caller->uid);
 	fsetid = LOWERED;
+	/* It tells of no failure; one that can't be says what there was. */
+	if ((uid_t)syscall(SYS_setfsuid, -1) != caller->uid) {
+		creds_restore();
+		return -EPERM;
+	}
 	return 0;
 }
 

@@ -44,7 +44,8 @@ void creds_restore(void);
 
 /*
  * From here to creds_restore() the thread may do to files what that user may,
- * and no more. -EPERM: this process can't switch.
+ * and no more. -EPERM: this process can't switch,
+ * or not to him, who has no number in its user namespace.
  */
 int creds_assume_rights(const struct caller *caller);
 

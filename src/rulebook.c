@@ -32,6 +32,7 @@ struct rule_dir {
 	/* When this, and all above it, was last found to hold. */
 	_Atomic uint32_t epoch;
 	_Atomic uint32_t checked_ms;
+	uint32_t reading; /* the book's, when its file was read */
 	struct rulenode *node;
 	struct rulenode *above; /* what it was made from; NULL: the root */
 	struct rules *own; /* NULL: no rule file, or a refused one */
@@ -45,6 +46,9 @@ struct rulebook {
 	struct rulenode_defaults defaults;
 	bool is_active; /* there may be rules at all */
 	_Atomic uint32_t epoch; /* grows whenever something changed */
+	/* Grows when files are to be read again that haven't changed, as who
+	 * may enter a cgroup has. */
+	_Atomic uint32_t reading;
 	struct mover *mover;
 	pthread_mutex_t lock; /* for all below */
 	struct list refusals;
@@ -154,6 +158,7 @@ struct draft {
 	const struct rule_dir *old; /* NULL: the first */
 	struct rulenode *above;
 	struct rules *own; /* a ref */
+	uint32_t reading;
 	struct rulefile_id id;
 	char reason[RULEFILE_REASON_MAX]; /* "": not refused */
 };
@@ -185,9 +190,9 @@ static void draft_read(struct draft *draft, int dir_fd)
 	int r;
 
 	shown_name(draft, shown);
+	/* First, so that no change goes unseen; a refused one may be mended. */
+	mover_watch(draft->book->mover, dir_fd);
 	r = rulefile_read(&source, &draft->own, draft->reason);
-	if (r == 0)
-		mover_watch(draft->book->mover, dir_fd);
 	if (r < 0 && r != -ENOENT)
 		snprintf(draft->reason, sizeof(draft->reason), "%.400s: %s",
 			 shown, strerror(-r));
@@ -198,7 +203,7 @@ static bool draft_look(struct draft *draft)
 	const struct rule_dir *old = draft->old;
 	struct inode_table *table = draft->book->config.table;
 	bool is_new;
-	int dir_fd;
+	int dir_fd, r;
 
 	if (!draft->book->config.reads_files)
 		return false;
@@ -206,9 +211,10 @@ static bool draft_look(struct draft *draft)
 	if (dir_fd < 0)
 		return false;
 	/* What can't be looked at can't be read, either, and is refused. */
-	rulefile_look(dir_fd, &draft->id);
-	is_new = !old || !rulefile_same(&draft->id, &old->id);
-	if (is_new && draft->id.ino)
+	r = rulefile_look(dir_fd, &draft->id);
+	is_new = !old || old->reading != draft->reading ||
+		 !rulefile_same(&draft->id, &old->id);
+	if (is_new && (draft->id.ino || r < 0))
 		draft_read(draft, dir_fd);
 	inode_fd_put(table, draft->inode);
 	return is_new;
@@ -258,6 +264,7 @@ static struct rule_dir *draft_finish(struct draft *draft)
 	dir->above = draft->above ? rulenode_ref(draft->above) : NULL;
 	dir->own = draft->own ? rules_ref(draft->own) : NULL;
 	dir->id = draft->id;
+	dir->reading = draft->reading;
 	if (*draft->reason)
 		dir->refusal = refusal_new(draft->book, draft->reason);
 	return dir;
@@ -284,6 +291,7 @@ static struct rule_dir *dir_renew(struct rulebook *book, struct inode *inode,
 		.name = name,
 		.old = old,
 		.above = parent ? parent->node : NULL,
+		.reading = atomic_load(&book->reading),
 	};
 	bool is_new = draft_look(&draft);
 	struct rule_dir *dir = NULL;
@@ -458,7 +466,7 @@ void rulebook_touch(struct rulebook *book)
 	mover_sweep(book->mover);
 }
 
-/* The root's snapshot is made anew, and so are all that are made from it. */
+/* All snapshots are made anew, and the root's from other rules. */
 void rulebook_reload(struct rulebook *book, struct rules *mount_rules)
 {
 	struct inode *root = inode_table_root(book->config.table);
@@ -475,6 +483,7 @@ void rulebook_reload(struct rulebook *book, struct rules *mount_rules)
 	root->rule_dir = NULL;
 	inode_unlock(book->config.table, root);
 	rule_dir_unref(old_dir);
+	atomic_fetch_add(&book->reading, 1);
 	rulebook_touch(book);
 }
 

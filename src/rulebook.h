@@ -59,7 +59,7 @@ void rulebook_refresh(struct rulebook *book, struct inode *inode);
 void rulebook_touch(struct rulebook *book);
 
 /*
- * Looks at everything again; @mount_rules take the place of what rules=FILE
+ * Reads everything again, changed or not; @mount_rules take the place of what rules=FILE
  * was (NULL: there are none).
  */
 void rulebook_reload(struct rulebook *book, struct rules *mount_rules);

@@ -12,17 +12,35 @@
 #include <string.h>
 
 #define DIRECT_ALIGN 4096
+#define TICK_NS 20000000 /* and more */
+
+/* Shown for an owner that this user namespace has no number for. */
+#define UID_NOBODY 65534
 
 static bool same_time(const struct timespec *a, const struct timespec *b)
 {
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-bool rulefile_same(const struct rulefile_id *a, const struct rulefile_id *b)
+bool rulefile_same(const struct rulefile_id *now,
+		   const struct rulefile_id *then)
 {
-	return a->ino == b->ino && a->size == b->size &&
-	       same_time(&a->mtime, &b->mtime) &&
-	       same_time(&a->ctime, &b->ctime);
+	return !then->is_young && now->ino == then->ino &&
+	       now->size == then->size &&
+	       same_time(&now->mtime, &then->mtime) &&
+	       same_time(&now->ctime, &then->ctime);
+}
+
+/* Before Linux 6.13 two changes in one tick have the same time. */
+static bool is_young(const struct timespec *changed)
+{
+	struct timespec now;
+	int64_t age_ns;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	age_ns = (int64_t)(now.tv_sec - changed->tv_sec) * 1000000000 +
+		 now.tv_nsec - changed->tv_nsec;
+	return age_ns >= 0 && age_ns < TICK_NS;
 }
 
 int rulefile_look(int dir_fd, struct rulefile_id *id)
@@ -36,6 +54,7 @@ int rulefile_look(int dir_fd, struct rulefile_id *id)
 	id->size = st.st_size;
 	id->mtime = st.st_mtim;
 	id->ctime = st.st_ctim;
+	id->is_young = is_young(&st.st_ctim);
 	return 0;
 }
 
@@ -76,6 +95,11 @@ static int check_file(struct reading *reading)
 		return refuse(reading,
 			      "mode %03o lets others than its owner write it",
 			      st->st_mode & 0777);
+	if (st->st_nlink > 1 && !reading->source->is_trusted)
+		return refuse(reading,
+			      "it has %ju names, and may have been linked "
+			      "here by somebody else",
+			      (uintmax_t)st->st_nlink);
 	if (st->st_size > RULES_FILE_MAX)
 		return refuse(reading, "%lld bytes; at most %d are allowed",
 			      (long long)st->st_size, RULES_FILE_MAX);
@@ -140,22 +164,67 @@ static ssize_t read_without_trace(int fd, char *buf, size_t size)
 
 /* -- the targets -- */
 
-/* Whether who wrote the rule could himself have entered the cgroup. */
-static int check_right(const struct reading *reading, const char *path)
+/* A line's target, as it is written and as it is found. */
+struct named {
+	const char *target;
+	const char *path;
+	unsigned int line;
+};
+
+/* Root may do what this daemon may, at least. */
+static int check_as(const struct reading *reading, const char *path, uid_t uid)
 {
-	const struct rulefile_source *source = reading->source;
-	struct caller owner = {
-		.uid = reading->st.st_uid,
-		.gid = CREDS_NO_GROUP,
-	};
+	struct caller user = { .uid = uid, .gid = CREDS_NO_GROUP };
 	int r = 0;
 
-	if (!source->is_trusted)
-		r = creds_assume_rights(&owner);
+	if (uid == UID_NOBODY)
+		return -EPERM;
+	if (uid)
+		r = creds_assume_rights(&user);
 	if (r == 0)
-		r = cgroup_target_check(source->tree, path);
+		r = cgroup_target_check(reading->source->tree, path);
 	creds_restore();
 	return r;
+}
+
+/* Whether that user could enter the cgroup himself; @whose says who he is. */
+static int check_right(struct reading *reading, const struct named *named,
+		       uid_t uid, const char *whose)
+{
+	int r = check_as(reading, named->path, uid);
+
+	if (r == -ENOENT)
+		return refuse(reading, "%u: unknown cgroup \"%s\"", named->line,
+			      named->target);
+	if (r == -ENOTSUP)
+		return refuse(reading,
+			      "%u: the memory controller is not enabled in "
+			      "the cgroup \"%s\"",
+			      named->line, named->target);
+	if (r < 0)
+		return refuse(reading,
+			      "%u: the %s owner (uid %u) has no right to "
+			      "put processes into the cgroup \"%s\"",
+			      named->line, whose, (unsigned int)uid,
+			      named->target);
+	return 0;
+}
+
+/* Whether nobody else can have put the file where it is. */
+static int check_place(struct reading *reading, const struct named *named)
+{
+	struct stat st;
+
+	if (fstat(reading->source->dir_fd, &st) < 0)
+		return refuse(reading, "%s", strerror(errno));
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return refuse(reading,
+			      "%u: \"%s\": mode %03o of the directory lets "
+			      "others put a file there",
+			      named->line, named->target, st.st_mode & 0777);
+	if (st.st_uid == 0 || st.st_uid == reading->st.st_uid)
+		return 0;
+	return check_right(reading, named, st.st_uid, "directory's");
 }
 
 static int check_target(const char *target, unsigned int line, void *userdata)
@@ -163,6 +232,7 @@ static int check_target(const char *target, unsigned int line, void *userdata)
 	struct reading *reading = userdata;
 	const struct rulefile_source *source = reading->source;
 	char path[CGROUP_PATH_MAX];
+	struct named named = { .target = target, .path = path, .line = line };
 	int r;
 
 	if (strcmp(target, "@opener") == 0 && !source->can_opener)
@@ -176,21 +246,10 @@ static int check_target(const char *target, unsigned int line, void *userdata)
 	if (r < 0)
 		return refuse(reading, "%u: \"%s\" is no path of a cgroup",
 			      line, target);
-	r = check_right(reading, path);
-	if (r == -ENOENT)
-		return refuse(reading, "%u: unknown cgroup \"%s\"", line,
-			      target);
-	if (r == -ENOTSUP)
-		return refuse(reading,
-			      "%u: the memory controller is not enabled in "
-			      "the cgroup \"%s\"",
-			      line, target);
-	if (r < 0)
-		return refuse(reading,
-			      "%u: the file's owner (uid %u) has no right to "
-			      "put processes into the cgroup \"%s\"",
-			      line, (unsigned int)reading->st.st_uid, target);
-	return 0;
+	if (source->is_trusted)
+		return check_right(reading, &named, 0, "");
+	r = check_right(reading, &named, reading->st.st_uid, "file's");
+	return r ? r : check_place(reading, &named);
 }
 
 static int parse(struct reading *reading, const char *text, size_t size,

@@ -5,6 +5,11 @@
  * nobody but its owner or root can write, and if its owner could himself
  * enter each cgroup that it names. Otherwise it is refused as a whole.
  *
+ * Who can write a directory can put a file of somebody else there, that was
+ * in another one: so a file that names cgroups must have one name only, in a
+ * directory that its owner alone can write, and that owner must have the
+ * right to them, too.
+ *
  * A rule file is a covered file as any other: reading it here leaves no page
  * of it behind that was not there before.
  */
@@ -26,9 +31,13 @@ struct rulefile_id {
 	off_t size;
 	struct timespec mtime;
 	struct timespec ctime;
+	/* It may change once more in the same tick of the file's clock. */
+	bool is_young;
 };
 
-bool rulefile_same(const struct rulefile_id *a, const struct rulefile_id *b);
+/* Whether it is what it was then. */
+bool rulefile_same(const struct rulefile_id *now,
+		   const struct rulefile_id *then);
 
 /* Looks whether there is one in the directory; an O_PATH fd will do. */
 int rulefile_look(int dir_fd, struct rulefile_id *id);

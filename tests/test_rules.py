@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules: which cgroup pays is said per directory and file, may be changed
-while mounted, and is believed only of who could have put himself there."""
+"""Rules: which cgroup pays is said per directory and file, and may be changed
+while mounted."""
 
 import errno
 import os
@@ -8,46 +8,11 @@ import shutil
 
 import pytest
 
-from lib import act, actions, content, settings
+from lib import actions, content
 from lib.judge import evict
+from lib.rules import is_owned, log_says, owned, put, read, write_rules
 from lib.settings import KIB, MIB
 from lib.wait import eventually
-
-SIZE = 256 * KIB
-PAGES = SIZE // 4096
-
-
-def write_rules(directory, *lines, mode=0o644):
-    path = directory / ".memcgfs"
-    path.write_text("".join(f"{line}\n" for line in lines))
-    path.chmod(mode)
-    return path
-
-
-def put(place, *names):
-    """Files of the source, in directories that are made for them."""
-    for name in names:
-        (place.source / name).parent.mkdir(parents=True, exist_ok=True)
-        place.put(place.source, name, SIZE, seed=len(name))
-
-
-def read(place, *names):
-    for name in names:
-        place.run(actions.read_whole, place.mount / name)
-
-
-def owned(place, cgroup, *names):
-    place.judge.owned_by(cgroup, *(place.source / name for name in names),
-                         at_least=PAGES * len(names))
-
-
-def is_owned(place, cgroup, name):
-    report = place.judge.look(place.source / name)
-    return report.foreign_to(cgroup) == 0 and report.resident > PAGES // 2
-
-
-def log_says(place, *words):
-    return eventually(lambda: all(w in place.log.read_text() for w in words))
 
 
 # What holds where
@@ -153,117 +118,6 @@ def test_copying_between_two_hosts(place):
         24 * MIB + 100, 3)
     place.judge.owned_by(place.other, place.source / "x.out", at_least=6144)
     place.judge.owned_by(place.target, place.source / "in", at_least=1)
-
-
-# Who is believed
-
-
-BAD_LINES = {
-    "unknown attribute": ("* memgc=/x", ":1:3: unknown attribute \"memgc\""),
-    "unknown word": ("\n* io=fast", ":2:6: \"io=fast\": allowed are auto"),
-    "bad size": ("* ahead=1Q", ":1:9: \"ahead=1Q\": a size is needed"),
-    "no cgroup": ("* memcg=/web.slcie", ": 1: unknown cgroup \"/web.slcie\""),
-    "later": ("*.iso scan", ":1:7: \"scan\" is not built yet"),
-    "shared": ("* memcg=@shared", ":1:9: \"memcg=@shared\" is not built yet"),
-    "macro": ("[attr]lib pin", ":1:1: macros"),
-    "quoted macro": ("\"[attr]lib\" pin", ":1:1: macros"),
-    "bracket": ("[a pin", ":1:1: pattern \"[a\": \"[\" without \"]\""),
-}
-
-
-@pytest.mark.parametrize("bad", BAD_LINES)
-def test_a_bad_line_refuses_the_file(place, bad):
-    """The whole file: the good line before it doesn't hold, either. The
-    rules from above do."""
-    text, said = BAD_LINES[bad]
-    put(place, "sub/a", "sub/lib.so")
-    write_rules(place.source, f"*.so memcg={place.other.path}")
-    path = place.source / "sub/.memcgfs"
-    path.write_text(f"{text}\n* memcg={place.other.path}\n")
-    path.chmod(0o644)
-    place.cover()
-    read(place, "sub/a", "sub/lib.so")
-    owned(place, place.target, "sub/a")
-    owned(place, place.other, "sub/lib.so")
-    assert log_says(place, "rules refused: sub/.memcgfs", said)
-
-
-def refused_files(place):
-    """What is no rule file, though it has the name and good content."""
-    good = f"* memcg={place.other.path}\n"
-
-    def plain(path, mode=0o644, text=good):
-        path.write_text(text)
-        path.chmod(mode)
-
-    def link(path):
-        plain(path.with_name("elsewhere"))
-        path.symlink_to("elsewhere")
-
-    return {
-        "group": (lambda p: plain(p, 0o664), "mode 664"),
-        "world": (lambda p: plain(p, 0o646), "mode 646"),
-        "link": (link, "not a regular file"),
-        "loop": (lambda p: p.symlink_to(".memcgfs"), "not a regular file"),
-        "fifo": (lambda p: os.mkfifo(p, 0o644), "not a regular file"),
-        "directory": (lambda p: p.mkdir(), "not a regular file"),
-        "large": (lambda p: plain(p, text=good + "#" * 65536), "65536"),
-        "binary": (lambda p: plain(p, text=good + "\0"), "a NUL byte"),
-        "latin1": (lambda p: (p.write_bytes(good.encode() + b"# \xe9\n"),
-                              p.chmod(0o644)), ":2:3: byte 0xe9: no UTF-8"),
-    }
-
-
-@pytest.mark.parametrize("how", ["group", "world", "link", "loop", "fifo",
-                                 "directory", "large", "binary", "latin1"])
-def test_a_bad_file_is_refused(place, how):
-    make, said = refused_files(place)[how]
-    put(place, "a", "good/b")
-    make(place.source / ".memcgfs")
-    write_rules(place.source / "good", f"* memcg={place.other.path}")
-    place.cover()
-    read(place, "a", "good/b")
-    owned(place, place.target, "a")
-    owned(place, place.other, "good/b")
-    assert log_says(place, "rules refused: .memcgfs", said)
-
-
-def test_an_owner_without_the_right(place):
-    """Whoever could not enter a cgroup can't charge it; who could, can."""
-    put(place, "his/a", "mine/b")
-    for name in ["his", "mine"]:
-        path = write_rules(place.source / name, f"* memcg={place.other.path}")
-        os.chown(path, act.OWNER.uid, act.OWNER.gid)
-    procs = place.other.dir / "cgroup.procs"
-    place.cover()
-    read(place, "his/a")
-    owned(place, place.target, "his/a")
-    assert log_says(place, "rules refused: his/.memcgfs: 1:", "uid 12001",
-                    place.other.path)
-    os.chown(procs, act.OWNER.uid, -1)
-    read(place, "mine/b")
-    owned(place, place.other, "mine/b")
-
-
-def mount_fails(place, *options):
-    done = act.command([settings.BINARY, "-o",
-                        ",".join([f"memcg={place.target.path}", *options]),
-                        place.source, place.mountpoint], check=False, limit=20)
-    assert done.returncode != 0
-    return done.stderr.strip().splitlines()
-
-
-@pytest.mark.parametrize("text, said", [
-    ("* memcg=/web.slcie\n", "unknown cgroup \"/web.slcie\""),
-    ("* pin\n* foo\n", ":2:3: unknown attribute \"foo\""),
-    (None, "No such file"),
-])
-def test_bad_rules_of_the_mount(place, text, said):
-    rules = place.root / "rules"
-    if text is not None:
-        rules.write_text(text)
-    lines = mount_fails(place, f"rules={rules}")
-    assert len(lines) == 1 and str(rules) in lines[0] and said in lines[0]
 
 
 # Change
