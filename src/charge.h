@@ -106,6 +106,9 @@ int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 /* The file is about to lose its last name: it isn't to be kept known. */
 void charge_conceal(struct charge *charge, struct inode *inode);
 
+/* Unpins a file whose last name went beside the mount. */
+void charge_check_pin(struct charge *charge, struct inode *inode);
+
 /* What is known, or can be seen, of an inode's file. */
 struct charge_view {
 	const struct binding *binding;
