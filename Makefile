@@ -15,6 +15,7 @@
 .DELETE_ON_ERROR:
 .SECONDARY:
 
+VERSION := 0.1
 FLAVOUR = release
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
@@ -88,7 +89,7 @@ CC := clang
 endif
 
 CFLAGS ?= $(if $(SANITIZE),-O1 -g -fno-omit-frame-pointer,-O2 -g)
-COMPILE := $(CC) -std=gnu11 -D_GNU_SOURCE -Isrc $(LIB_CFLAGS) $(CPPFLAGS) \
+COMPILE := $(CC) -std=gnu11 -D_GNU_SOURCE -DMEMCGFS_VERSION='"$(VERSION)"' -Isrc $(LIB_CFLAGS) $(CPPFLAGS) \
 	$(WARNINGS) $(SANITIZE) -pthread $(CFLAGS)
 LINK := $(CC) $(SANITIZE) $(SANITIZER_LIBS) -pthread $(CFLAGS) $(LDFLAGS)
 
@@ -143,7 +144,7 @@ $(B)/fuzz_%: tests/fuzz/fuzz_%.c $(B)/libmemcgfs.a $(B)/flags
 # Changes when the commands or the set of sources do, and all is built anew.
 $(B)/flags: force
 	@mkdir -p $(OBJ)
-	@echo '$(COMPILE) | $(LINK) | $(LIB_LIBS) | $(OBJS) $(CTL_OBJS)' >$@.new
+	@echo '$(subst ','\'',$(COMPILE)) | $(LINK) | $(LIB_LIBS) | $(OBJS) $(CTL_OBJS)' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 -include $(wildcard $(OBJ)/*.d $(OBJ)/ctl/*.d $(B)/unit/*.d $(B)/fuzz_*.d)

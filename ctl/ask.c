@@ -1,131 +1,115 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Finding a running mount, and asking it; see ask.h. */
+/* Asking a running mount; see ask.h. */
 #include "ask.h"
 
+#include "mounts.h"
+
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/types.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define MOUNTINFO "/proc/self/mountinfo"
-#define FS_TYPE "fuse.memcgfs"
+#define SOCKETS "/proc/net/unix"
 #define ANSWER_MAX (64 << 20)
+#define PATIENCE_S 60 /* a charger may not answer the daemon, either */
+#define TRIES 20
+#define PAUSE_US 100000
 
-/* A mount of memcgfs, as mountinfo tells it (proc_pid_mountinfo(5)). */
-struct mount {
-	char point[PATH_MAX];
-	char device[32]; /* MAJOR:MINOR */
-	uid_t owner;
-};
+/* -- the socket -- */
 
-/* -- finding -- */
-
-/* What mountinfo has of odd characters: \ooo. */
-static void unescape(const char *from, char *to, size_t size)
+/* Anybody may take a name: it has to be who has mounted. */
+static bool is_believed(int fd, const struct mount *mount)
 {
-	size_t len = 0;
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
 
-	while (*from && len + 1 < size) {
-		if (from[0] == '\\' && from[1] && from[2] && from[3]) {
-			const char code[] = { from[1], from[2], from[3], 0 };
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	       (!peer.uid || peer.uid == mount->owner);
+}
 
-			to[len++] = (char)strtoul(code, NULL, 8);
-			from += 4;
-		} else {
-			to[len++] = *from++;
-		}
+/* An fd; -EAGAIN: he has no room for one more; -ECONNREFUSED. */
+static int try_socket(const struct mount *mount, const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct timeval patience = { .tv_sec = PATIENCE_S };
+	size_t len = strlen(name);
+	int fd, r;
+
+	if (len + 1 > sizeof(address.sun_path))
+		return -ECONNREFUSED;
+	memcpy(address.sun_path + 1, name, len);
+	len += offsetof(struct sockaddr_un, sun_path) + 1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	r = connect(fd, (struct sockaddr *)&address, (socklen_t)len) < 0 ?
+		    -errno :
+		    0;
+	if (r == 0 && !is_believed(fd, mount))
+		r = -ECONNREFUSED;
+	if (r < 0) {
+		close(fd);
+		return r;
 	}
-	to[len] = '\0';
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	fcntl(fd, F_SETFL, 0);
+	return fd;
 }
 
-static bool parse_mount(char *line, struct mount *mount)
+/* The name behind "@", if a line of SOCKETS is of one that listens. */
+static char *listener_name(char *line)
 {
-	char device[32], point[PATH_MAX * 4], type[64];
-	char *rest = strstr(line, " - ");
-	char *owner;
+	unsigned long flags;
+	char *name = strchr(line, '@');
 
-	if (!rest || sscanf(rest + 3, "%63s", type) != 1 ||
-	    strcmp(type, FS_TYPE) != 0 ||
-	    sscanf(line, "%*s %*s %31s %*s %16383s", device, point) != 2)
-		return false;
-	snprintf(mount->device, sizeof(mount->device), "%s", device);
-	unescape(point, mount->point, sizeof(mount->point));
-	owner = strstr(rest, "user_id=");
-	mount->owner = owner ? (uid_t)strtoul(owner + 8, NULL, 10) : 0;
-	return true;
+	if (!name || sscanf(line, "%*s %*s %*s %lx", &flags) != 1 ||
+	    !(flags & 0x10000)) /* __SO_ACCEPTCON */
+		return NULL;
+	name[strcspn(name, "\n")] = '\0';
+	return name + 1;
 }
 
-static bool is_below(const char *path, const char *point)
+static int try_all(const struct mount *mount)
 {
-	size_t len = strlen(point);
-
-	if (strcmp(point, "/") == 0)
-		return true;
-	return strncmp(path, point, len) == 0 &&
-	       (path[len] == '/' || !path[len]);
-}
-
-/* The innermost one that has the path; without, the only one. */
-static int find_mount(const char *path, struct mount *found)
-{
-	FILE *file = fopen(MOUNTINFO, "re");
-	struct mount mount;
-	char *line = NULL;
+	FILE *file = fopen(SOCKETS, "re");
+	char prefix[64], *line = NULL, *name;
+	int fd = -ECONNREFUSED, tried;
 	size_t size = 0;
-	int count = 0;
+	int len;
 
-	while (file && getline(&line, &size, file) > 0) {
-		if (!parse_mount(line, &mount))
+	len = snprintf(prefix, sizeof(prefix), "memcgfs/%s/", mount->device);
+	while (fd < 0 && file && getline(&line, &size, file) > 0) {
+		name = listener_name(line);
+		if (!name || strncmp(name, prefix, (size_t)len) != 0)
 			continue;
-		if (path && !is_below(path, mount.point))
-			continue;
-		/* Of several at one place the last one is on top. */
-		if (!path || !count ||
-		    strlen(mount.point) >= strlen(found->point))
-			*found = mount;
-		count++;
+		tried = try_socket(mount, name);
+		if (tried >= 0 || tried == -EAGAIN)
+			fd = tried;
 	}
 	free(line);
 	if (file)
 		fclose(file);
-	return count;
+	return fd;
 }
-
-/* -- asking -- */
 
 static int connect_to(const struct mount *mount)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	int fd, n;
+	int fd = -EAGAIN;
 
-	n = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1,
-		     "memcgfs/%s", mount->device);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&address,
-		    (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 +
-			    (socklen_t)n) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
-		n = -errno;
-		close(fd);
-		return n;
-	}
-	/* Anybody may take a name: it has to be who has mounted. */
-	if (peer.uid && peer.uid != mount->owner) {
-		close(fd);
-		return -ECONNREFUSED;
+	for (int i = 0; i < TRIES && fd == -EAGAIN; i++) {
+		if (i)
+			usleep(PAUSE_US);
+		fd = try_all(mount);
 	}
 	return fd;
 }
+
+/* -- the question -- */
 
 static int send_question(int fd, const char *verb, const char *path)
 {
@@ -133,21 +117,26 @@ static int send_question(int fd, const char *verb, const char *path)
 		path ? json_pack("{ss ss}", "verb", verb, "path", path) :
 		       json_pack("{ss}", "verb", verb);
 	char *text = question ? json_dumps(question, JSON_COMPACT) : NULL;
-	int r = text && dprintf(fd, "%s\n", text) > 0 ? 0 : -EINVAL;
+	size_t len = text ? strlen(text) : 0;
 
-	free(text);
 	json_decref(question);
-	return r;
+	if (!text)
+		return -EILSEQ;
+	text[len] = '\n'; /* in the place of the 0 */
+	/* If that fails, there may be an answer that says why. */
+	send(fd, text, len + 1, MSG_NOSIGNAL);
+	free(text);
+	return 0;
 }
 
-static json_t *read_answer(int fd)
+/* A line, as text to be freed; or NULL, and errno, 0 at its end. */
+static char *read_line(int fd)
 {
 	size_t size = 0, len = 0;
 	char *text = NULL, *longer;
-	json_t *answer = NULL;
-	ssize_t n;
+	ssize_t n = 1;
 
-	for (;;) {
+	while (n > 0 && !(len && text[len - 1] == '\n')) {
 		if (len == size) {
 			size = size ? 2 * size : 65536;
 			longer = size > ANSWER_MAX ? NULL : realloc(text, size);
@@ -156,67 +145,93 @@ static json_t *read_answer(int fd)
 			text = longer;
 		}
 		n = read(fd, text + len, size - len);
-		if (n <= 0) {
-			answer = n < 0 ? NULL : json_loadb(text, len, 0, NULL);
-			break;
-		}
-		len += (size_t)n;
+		len += n > 0 ? (size_t)n : 0;
 	}
+	if (len && text[len - 1] == '\n') {
+		text[len - 1] = '\0';
+		return text;
+	}
+	errno = n < 0 ? errno : 0;
 	free(text);
-	return answer;
+	return NULL;
+}
+
+static void explain_failure(const struct mount *mount, int number,
+			    char why[ASK_WHY_MAX])
+{
+	if (number == EAGAIN || number == EWOULDBLOCK)
+		snprintf(why, ASK_WHY_MAX,
+			 "the mount on \"%s\" gave no answer in %d seconds",
+			 mount->point, PATIENCE_S);
+	else
+		snprintf(why, ASK_WHY_MAX, "the mount on \"%s\" gave no answer",
+			 mount->point);
 }
 
 static json_t *ask_mount(const struct mount *mount, const char *verb,
 			 const char *path, char why[ASK_WHY_MAX])
 {
-	json_t *answer = NULL;
+	char *text = NULL;
+	json_t *answer;
 	int fd;
 
 	fd = connect_to(mount);
 	if (fd < 0) {
 		snprintf(why, ASK_WHY_MAX,
-			 "the mount on \"%s\" doesn't "
-			 "answer: %s",
-			 mount->point, strerror(-fd));
+			 "the mount on \"%s\" can't be asked: %s", mount->point,
+			 fd == -EAGAIN ? "too many ask at a time" :
+					 "nobody listens for it here");
 		return NULL;
 	}
-	if (send_question(fd, verb, path) == 0)
-		answer = read_answer(fd);
+	if (send_question(fd, verb, path) < 0)
+		snprintf(why, ASK_WHY_MAX, "\"%s\": the path is no UTF-8",
+			 path);
+	else if (!(text = read_line(fd)))
+		explain_failure(mount, errno, why);
+	else if (!(answer = json_loads(text, 0, NULL)))
+		explain_failure(mount, 0, why);
+	else {
+		free(text);
+		close(fd);
+		return answer;
+	}
+	free(text);
 	close(fd);
-	if (!answer)
-		snprintf(why, ASK_WHY_MAX, "the mount on \"%s\" gave no answer",
-			 mount->point);
-	return answer;
+	return NULL;
+}
+
+static json_t *ask_the_only_one(const char *verb, char why[ASK_WHY_MAX])
+{
+	char points[ASK_WHY_MAX / 2];
+	struct mount mount;
+	int count = mounts_list(&mount, points, sizeof(points));
+
+	if (count == 1)
+		return ask_mount(&mount, verb, NULL, why);
+	if (count)
+		snprintf(why, ASK_WHY_MAX,
+			 "there are %d mounts of memcgfs: name one of %s",
+			 count, points);
+	else
+		snprintf(why, ASK_WHY_MAX, "there is no mount of memcgfs");
+	return NULL;
 }
 
 json_t *ask(const char *verb, const char *path, bool about_path,
 	    char why[ASK_WHY_MAX])
 {
-	char full[PATH_MAX];
+	char inside[PATH_MAX];
 	struct mount mount;
-	const char *inside;
-	int count;
+	int r;
 
-	if (path && !realpath(path, full)) {
-		snprintf(why, ASK_WHY_MAX, "\"%s\": %s", path, strerror(errno));
-		return NULL;
-	}
-	count = find_mount(path ? full : NULL, &mount);
-	if (!count) {
-		snprintf(why, ASK_WHY_MAX,
-			 path ? "\"%s\" is in no mount of memcgfs" :
-				"there is no mount of memcgfs%s",
-			 path ? path : "");
-		return NULL;
-	}
-	if (!path && count > 1) {
-		snprintf(why, ASK_WHY_MAX,
-			 "there are %d mounts of memcgfs: "
-			 "name a MOUNTPOINT",
-			 count);
-		return NULL;
-	}
-	inside = path ? full + strlen(mount.point) : "";
-	return ask_mount(&mount, verb,
-			 about_path ? inside + strspn(inside, "/") : NULL, why);
+	if (!path)
+		return ask_the_only_one(verb, why);
+	r = mounts_find(path, &mount, inside);
+	if (r == -ENODEV)
+		snprintf(why, ASK_WHY_MAX, "\"%s\" is in no mount of memcgfs",
+			 path);
+	else if (r < 0)
+		snprintf(why, ASK_WHY_MAX, "\"%s\": %s", path, strerror(-r));
+	return r < 0 ? NULL :
+		       ask_mount(&mount, verb, about_path ? inside : NULL, why);
 }

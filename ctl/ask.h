@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Finding a running mount, and asking it; the protocol is control.h's. */
+/* Asking a running mount; the protocol is control.h's. */
 #ifndef MEMCGFS_CTL_ASK_H
 #define MEMCGFS_CTL_ASK_H
 

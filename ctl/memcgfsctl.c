@@ -6,10 +6,14 @@
 #include "ask.h"
 #include "show.h"
 
+#include <errno.h>
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define EXIT_USAGE 2
 
 struct command {
 	const char *name;
@@ -32,13 +36,15 @@ static const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
 
 static void print_help(void)
 {
-	printf("usage: memcgfsctl [--json] COMMAND [ARGUMENT...]\n\n"
-	       "Speaks to a running mount of memcgfs. MOUNTPOINT is needed "
-	       "where there are several.\n\n"
-	       "    --json\t\tthe answer as it came: one JSON object a line\n"
-	       "    -h, --help\t\tthis text\n\ncommands:\n");
+	printf("usage: memcgfsctl [OPTION...] COMMAND [ARGUMENT...]\n\n"
+	       "Speaks to a running mount of memcgfs. MOUNTPOINT, or any path "
+	       "in the mount, is\nneeded where there are several.\n\n"
+	       "    --json               the answer as it came: a JSON object "
+	       "on a line\n"
+	       "    -h, --help           this text\n"
+	       "    -V, --version        the version\n\ncommands:\n");
 	for (size_t i = 0; i < n_commands; i++)
-		printf("    %-8s %-12s  %s\n", commands[i].name,
+		printf("    %-8s%-13s%s\n", commands[i].name,
 		       commands[i].arguments, commands[i].help);
 }
 
@@ -48,10 +54,24 @@ static const struct command *find_command(const char *name)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	fprintf(stderr,
-		"memcgfsctl: unknown command \"%s\": see memcgfsctl "
-		"--help\n",
+		"memcgfsctl: unknown command \"%s\": see memcgfsctl --help\n",
 		name);
 	return NULL;
+}
+
+static void show(const struct command *command, const char *path,
+		 json_t *answer, bool as_json)
+{
+	/* Which of several it was; one that is no UTF-8 wasn't answered. */
+	if (command->takes_path)
+		json_object_set_new(answer, "asked", json_string(path));
+	if (as_json) {
+		json_dumpf(answer, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else if (command->show) {
+		show_make_safe(answer);
+		command->show(answer);
+	}
 }
 
 /* One question and its answer: whether it went well. */
@@ -66,16 +86,14 @@ static bool run(const struct command *command, const char *path, bool as_json)
 		fprintf(stderr, "memcgfsctl: %s\n", why);
 		return false;
 	}
+	show_make_safe(json_object_get(answer, "error"));
 	error = json_string_value(json_object_get(answer, "error"));
-	if (as_json) {
-		json_dumpf(answer, stdout, JSON_COMPACT);
-		putchar('\n');
-	} else if (!error && command->show) {
-		command->show(answer);
-	}
-	if (error && !as_json)
-		fprintf(stderr, "memcgfsctl: %s: %s\n",
-			path ? path : command->name, error);
+	if (!error)
+		show(command, path, answer, as_json);
+	else if (path)
+		fprintf(stderr, "memcgfsctl: \"%s\": %s\n", path, error);
+	else
+		fprintf(stderr, "memcgfsctl: %s\n", error);
 	json_decref(answer);
 	return !error;
 }
@@ -87,59 +105,63 @@ static int run_all(const struct command *command, char **paths, int count,
 
 	if (command->takes_path && !count) {
 		fprintf(stderr,
-			"memcgfsctl: \"%s\" needs a path: memcgfsctl "
-			"%s %s\n",
+			"memcgfsctl: \"%s\" needs a path: memcgfsctl %s %s\n",
 			command->name, command->name, command->arguments);
-		return EXIT_FAILURE;
+		return EXIT_USAGE;
 	}
 	if (!command->takes_path && count > 1) {
 		fprintf(stderr,
-			"memcgfsctl: unexpected argument \"%s\": "
-			"memcgfsctl %s %s\n",
+			"memcgfsctl: unexpected argument \"%s\": memcgfsctl "
+			"%s %s\n",
 			paths[1], command->name, command->arguments);
-		return EXIT_FAILURE;
+		return EXIT_USAGE;
 	}
 	if (!count)
-		return run(command, NULL, as_json) ? EXIT_SUCCESS :
-						     EXIT_FAILURE;
+		good = run(command, NULL, as_json);
 	for (int i = 0; i < count; i++)
 		good &= run(command, paths[i], as_json);
+	if (fflush(stdout) == EOF) {
+		fprintf(stderr, "memcgfsctl: cannot write: %s\n",
+			strerror(errno));
+		good = false;
+	}
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
 	const struct command *command;
 	bool as_json = false;
-	int i = 1;
+	int c;
 
-	for (; i < argc && argv[i][0] == '-'; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
+	while ((c = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
+		switch (c) {
+		case 'j':
 			as_json = true;
-		} else if (strcmp(argv[i], "-h") == 0 ||
-			   strcmp(argv[i], "--help") == 0) {
+			break;
+		case 'h':
 			print_help();
 			return EXIT_SUCCESS;
-		} else {
-			fprintf(stderr,
-				"memcgfsctl: unknown option \"%s\": "
-				"see memcgfsctl --help\n",
-				argv[i]);
-			return EXIT_FAILURE;
+		case 'V':
+			printf("memcgfsctl %s\n", MEMCGFS_VERSION);
+			return EXIT_SUCCESS;
+		default:
+			return EXIT_USAGE;
 		}
 	}
-	if (i == argc) {
+	if (optind == argc) {
 		fprintf(stderr, "memcgfsctl: a command is needed: see "
 				"memcgfsctl --help\n");
-		return EXIT_FAILURE;
+		return EXIT_USAGE;
 	}
-	command = find_command(argv[i++]);
+	command = find_command(argv[optind]);
 	if (!command)
-		return EXIT_FAILURE;
-	/* Behind the command, too. */
-	if (i < argc && strcmp(argv[i], "--json") == 0) {
-		as_json = true;
-		i++;
-	}
-	return run_all(command, argv + i, argc - i, as_json);
+		return EXIT_USAGE;
+	return run_all(command, argv + optind + 1, argc - optind - 1, as_json);
 }

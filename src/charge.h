@@ -106,25 +106,29 @@ int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 /* The file is about to lose its last name: it isn't to be kept known. */
 void charge_conceal(struct charge *charge, struct inode *inode);
 
-/* Unpins a file whose last name went beside the mount. */
-void charge_check_pin(struct charge *charge, struct inode *inode);
+/* How an open would go, and a clause that says why. */
+struct charge_path {
+	enum policy_path path;
+	const char *why;
+};
 
 /* What is known, or can be seen, of an inode's file. */
 struct charge_view {
-	const struct binding *binding;
-	enum policy_path read_path; /* of an open now, by a stranger */
-	enum policy_path write_path;
-	const char *why; /* of the first */
+	struct charge_path read; /* by who doesn't live in the host, now */
+	struct charge_path write;
 	uint64_t size_bytes;
-	uint64_t resident_bytes;
-	int64_t foreign_bytes; /* -1: it can't be told */
+	int64_t resident_bytes; /* of these two, -1: it can't be told */
+	int64_t foreign_bytes;
 	bool is_pinned;
 	bool is_open;
 };
 
-/* Looks at the file, and changes nothing. 0 or -errno. */
+/*
+ * Looks at the file with the eyes of who has that binding, which need not be
+ * the inode's yet, and changes nothing. 0 or -errno.
+ */
 int charge_look(struct charge *charge, struct inode *inode,
-		struct charge_view *view);
+		const struct binding *binding, struct charge_view *view);
 
 struct charge_request {
 	struct inode *inode;

@@ -7,31 +7,45 @@
 
 #include <sys/stat.h>
 
-/* Asks the kernel; only a charger can look without bringing in pages. */
+/*
+ * Asks the kernel; only a charger can look without bringing in pages that are
+ * not the host's. One that doesn't answer isn't waited for.
+ */
 static int64_t count_foreign(struct charge *charge,
 			     const struct binding *binding,
-			     const struct backing *backing, uint64_t size_bytes)
+			     const struct backing *backing,
+			     const struct charge_view *view)
 {
 	struct ring_call call = {
 		.op = RING_CLAIM,
 		.flags = RING_LOOK,
 		.fd = backing_read_fd(backing),
-		.length = size_bytes,
+		.length = view->size_bytes,
 	};
 
-	if (!binding->host)
+	if (!binding->host || view->resident_bytes < 0)
 		return -1;
-	if (!size_bytes)
+	if (!view->resident_bytes)
 		return 0;
-	if (charge_call(charge, binding, &call) < 0)
+	if (charger_is_silent(host_charger(binding->host)) ||
+	    charge_call(charge, binding, &call) < 0)
 		return -1;
 	return (int64_t)(call.foreign_pages * page_bytes());
 }
 
+static struct charge_path look_at_path(const struct binding *binding,
+				       const struct policy_facts *facts)
+{
+	return (struct charge_path){
+		.path = policy_choose(&binding->rule, facts),
+		.why = policy_why(&binding->rule, facts),
+	};
+}
+
 static void look_at_paths(struct charge *charge, struct backing *backing,
+			  const struct binding *binding,
 			  struct charge_view *view)
 {
-	const struct binding *binding = view->binding;
 	struct policy_facts facts = {
 		.can_passthrough = charge->can_passthrough,
 		.host_is_down = binding->host &&
@@ -39,19 +53,19 @@ static void look_at_paths(struct charge *charge, struct backing *backing,
 		.readable = true,
 		.size_bytes = view->size_bytes,
 		.all_owned = view->foreign_bytes == 0 &&
-			     view->resident_bytes >=
+			     (uint64_t)view->resident_bytes >=
 				     pages_of(view->size_bytes) * page_bytes(),
 	};
 
 	if (binding->host)
 		facts.room_bytes = charge_room(charge, binding->host, backing);
-	view->read_path = policy_choose(&binding->rule, &facts);
-	view->why = policy_why(&binding->rule, &facts);
+	view->read = look_at_path(binding, &facts);
 	facts.writable = true;
-	view->write_path = policy_choose(&binding->rule, &facts);
+	view->write = look_at_path(binding, &facts);
 }
 
 static int look_at_backing(struct charge *charge, struct backing *backing,
+			   const struct binding *binding,
 			   struct charge_view *view)
 {
 	struct inode *inode = backing->inode;
@@ -61,26 +75,26 @@ static int look_at_backing(struct charge *charge, struct backing *backing,
 
 	if (fstat(backing_read_fd(backing), &st) < 0)
 		return -errno;
+	/* Of files that a user may only read he isn't told (seen on 6.18). */
 	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
-	if (r < 0)
+	if (r < 0 && r != -EPERM)
 		return r;
 	*view = (struct charge_view){
-		.binding = binding_of(charge, inode),
 		.size_bytes = (uint64_t)st.st_size,
-		.resident_bytes = resident * page_bytes(),
+		.resident_bytes = r < 0 ? -1 :
+					  (int64_t)(resident * page_bytes()),
 	};
-	view->foreign_bytes =
-		count_foreign(charge, view->binding, backing, view->size_bytes);
+	view->foreign_bytes = count_foreign(charge, binding, backing, view);
 	inode_lock(charge->table, inode);
 	view->is_pinned = inode->pin;
 	view->is_open = backing->opens > 1; /* one is ours */
 	inode_unlock(charge->table, inode);
-	look_at_paths(charge, backing, view);
+	look_at_paths(charge, backing, binding, view);
 	return 0;
 }
 
 int charge_look(struct charge *charge, struct inode *inode,
-		struct charge_view *view)
+		const struct binding *binding, struct charge_view *view)
 {
 	struct backing *backing;
 	int r;
@@ -90,7 +104,7 @@ int charge_look(struct charge *charge, struct inode *inode,
 	r = backing_open(charge->table, inode, false, false, &backing);
 	if (r < 0)
 		return r;
-	r = look_at_backing(charge, backing, view);
+	r = look_at_backing(charge, backing, binding, view);
 	charge_close_backing(charge, backing);
 	return r;
 }

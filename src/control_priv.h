@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What control.c and control_verbs.c share. */
+/* What control.c, control_request.c and control_verbs.c share. */
 #ifndef MEMCGFS_CONTROL_PRIV_H
 #define MEMCGFS_CONTROL_PRIV_H
 
@@ -9,12 +9,14 @@
 #include <jansson.h>
 
 #define CONTROL_GROUPS_MAX 256
+#define CONTROL_REQUEST_MAX 16384 /* bytes of a line */
 
 /* A request, and who makes it. */
 struct control_request {
 	const struct control_config *config;
 	struct caller caller;
 	gid_t groups[CONTROL_GROUPS_MAX];
+	bool is_master; /* root, or the mount's owner */
 	const char *path; /* within the mount, or NULL */
 	json_t *answer; /* an object, to be filled */
 	char reason[RULEFILE_REASON_MAX]; /* of a failure, if there is more to
@@ -23,7 +25,7 @@ struct control_request {
 
 struct control_verb {
 	const char *name;
-	bool changes; /* root and the mount's owner alone may */
+	bool changes; /* masters alone may */
 	bool needs_path;
 	/* 0, or -errno. */
 	int (*run)(struct control_request *request);
@@ -31,5 +33,15 @@ struct control_verb {
 
 /* The verb of that name, or NULL. */
 const struct control_verb *control_find_verb(const char *name);
+
+/*
+ * Does what a line asks for, and sets the answer, or why there is none: the
+ * request comes with who asks, and an empty answer.
+ */
+void control_answer(struct control_request *request, const char *line,
+		    size_t size);
+
+/* The answer is that it can't be had. */
+void control_refuse(struct control_request *request, int r);
 
 #endif

@@ -6,10 +6,9 @@
 #include "util.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -17,107 +16,77 @@ static void set(json_t *object, const char *key, json_t *value)
 	json_object_set_new(object, key, value);
 }
 
-static json_t *string_or_null(const char *text)
-{
-	return text ? json_string(text) : json_null();
-}
-
-/* -- status -- */
-
-static json_t *show_host(const struct stats_host *host)
-{
-	return json_pack("{ss ss ss si sI sI}", "target", host->target, "host",
-			 host->host, "charger", host->charger, "restarts",
-			 (int)host->restarts, "usage_bytes",
-			 (json_int_t)host->usage_bytes, "pinned_bytes",
-			 (json_int_t)host->pinned_bytes);
-}
-
-static int run_status(struct control_request *request)
-{
-	json_t *hosts = json_array(), *refused = json_array();
-	json_t *counters = json_object();
-	json_t *answer = request->answer;
-	struct stats_snapshot snapshot;
-
-	report_take(&request->config->report, &snapshot);
-	set(answer, "source", json_string(snapshot.source));
-	set(answer, "mountpoint", json_string(snapshot.mountpoint));
-	set(answer, "memcg", json_string(snapshot.memcg));
-	set(answer, "why_strict", string_or_null(snapshot.why_strict));
-	set(answer, "inodes", json_integer((json_int_t)snapshot.inodes));
-	for (size_t i = 0; i < snapshot.n_hosts; i++)
-		json_array_append_new(hosts, show_host(&snapshot.hosts[i]));
-	set(answer, "hosts", hosts);
-	for (size_t i = 0; i < snapshot.n_refused; i++)
-		json_array_append_new(refused,
-				      json_string(snapshot.refused[i]));
-	set(answer, "refused_rules", refused);
-	for (int i = 0; i < STATS_COUNT; i++)
-		set(counters, stats_name(i),
-		    json_integer((json_int_t)snapshot.counters[i]));
-	set(answer, "counters", counters);
-	stats_clear(&snapshot);
-	return 0;
-}
-
-/* -- explain -- */
+/* -- what the caller may see -- */
 
 /*
- * Whether the caller may read what is there, by the rules of the filesystem
- * below: his rights are taken on for a moment. Nothing is followed out of the
- * source.
+ * Whether the caller may have such access to what is there, by the rules of
+ * the filesystem below: his rights are taken on for a moment. Root may ask
+ * whoever has mounted, who then answers by his own.
  */
-static int check_readable(const struct control_request *request)
+static int check_access(const struct control_request *request,
+			struct inode *inode, int mode)
 {
-	struct inode_table *table = request->config->report.table;
-	struct inode *root = inode_table_root(table);
-	struct open_how how = {
-		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
-	};
-	const char *path = *request->path ? request->path : ".";
+	struct inode_table *table = request->config->table;
 	char proc[PROC_FD_MAX];
-	int root_fd, fd, r;
+	int fd, r;
 
-	root_fd = inode_fd_get(table, root);
-	if (root_fd < 0)
-		return root_fd;
-	r = creds_assume_rights(&request->caller);
-	fd = r < 0 ? -1 :
-		     (int)syscall(SYS_openat2, root_fd, path, &how,
-				  sizeof(how));
-	if (r == 0 && (fd < 0 || faccessat(AT_FDCWD, proc_fd_path(proc, fd),
-					   R_OK, AT_EACCESS) < 0))
+	fd = inode_fd_get(table, inode);
+	if (fd < 0)
+		return fd;
+	r = request->is_master ? 0 : creds_assume_rights(&request->caller);
+	if (r == 0 &&
+	    faccessat(AT_FDCWD, proc_fd_path(proc, fd), mode, AT_EACCESS) < 0)
 		r = -errno;
-	creds_restore();
-	close_fd(fd);
-	inode_fd_put(table, root);
+	if (!request->is_master)
+		creds_restore();
+	inode_fd_put(table, inode);
 	return r;
 }
 
-/* The inode at the path, with one lookup more. */
-static int find_inode(const struct control_request *request, struct inode **out)
+/* One step down: an inode with one lookup more in exchange for @dir's. */
+static int step_down(const struct control_request *request, struct inode *dir,
+		     const char *name, struct inode **out)
 {
-	struct inode_table *table = request->config->report.table;
-	struct inode *inode = inode_table_root(table), *next;
-	cleanup_free char *copy = strdup(request->path);
-	char *rest = copy;
+	struct inode_table *table = request->config->table;
+	struct inode *next;
 	struct stat st;
+	int r;
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -EINVAL;
+	if (!S_ISDIR(dir->type))
+		return -ENOTDIR;
+	r = check_access(request, dir, X_OK);
+	if (r == 0)
+		r = inode_lookup(table, dir, name, &next, &st);
+	if (r < 0)
+		return r;
+	inode_set_place(table, next, dir, name);
+	inode_forget(table, dir, 1);
+	*out = next;
+	return 0;
+}
+
+/*
+ * The inode at the path, with one lookup more, if the caller may search all
+ * directories on the way and read it.
+ */
+static int find_inode(const struct control_request *request, const char *path,
+		      struct inode **out)
+{
+	struct inode_table *table = request->config->table;
+	struct inode *inode = inode_table_root(table);
+	cleanup_free char *copy = strdup(path);
+	char *rest = copy;
 	char *name;
 	int r = copy ? 0 : -ENOMEM;
 
 	inode_ref(table, inode);
-	while (r == 0 && (name = strsep(&rest, "/"))) {
-		if (!*name)
-			continue;
-		r = inode_lookup(table, inode, name, &next, &st);
-		if (r < 0)
-			break;
-		inode_set_place(table, next, inode, name);
-		inode_forget(table, inode, 1);
-		inode = next;
-	}
+	while (r == 0 && (name = strsep(&rest, "/")))
+		if (*name)
+			r = step_down(request, inode, name, &inode);
+	if (r == 0 && !S_ISLNK(inode->type))
+		r = check_access(request, inode, R_OK);
 	if (r < 0)
 		inode_forget(table, inode, 1);
 	else
@@ -125,31 +94,70 @@ static int find_inode(const struct control_request *request, struct inode **out)
 	return r;
 }
 
-static json_t *show_source(const struct decision_source *source)
+/* -- status -- */
+
+/* A refusal quotes the file: it is for those who may read that. */
+static bool may_know(const char *reason, void *userdata)
 {
-	if (!source->rules)
-		return json_string("mount");
-	return json_sprintf("%s:%u", rules_name(source->rules), source->line);
+	const struct control_request *request = userdata;
+	const char *end = strstr(reason, RULEFILE_NAME ":");
+	cleanup_free char *path = NULL;
+	struct inode *inode = NULL;
+
+	if (request->is_master)
+		return true;
+	if (end)
+		path = strndup(reason,
+			       (size_t)(end - reason) + strlen(RULEFILE_NAME));
+	if (!path || find_inode(request, path, &inode) < 0)
+		return false;
+	inode_forget(request->config->table, inode, 1);
+	return true;
 }
 
-static void show_rule(json_t *answer, const struct decision *decision)
+static int run_status(struct control_request *request)
 {
-	json_t *rule = json_object(), *sources = json_object();
+	const struct control_config *config = request->config;
+	struct stats_snapshot snapshot;
+
+	config->report(config->userdata, &snapshot);
+	stats_filter_refused(&snapshot, may_know, request);
+	report_render_json(&snapshot, request->answer);
+	stats_clear(&snapshot);
+	return 0;
+}
+
+/* -- explain -- */
+
+static json_t *show_source(const struct decision_source *source)
+{
+	char text[INODE_PATH_MAX + 64];
+
+	if (!source->rules)
+		return json_string("mount");
+	snprintf(text, sizeof(text), "%s:%u", rules_name(source->rules),
+		 source->line);
+	return report_string(text);
+}
+
+/* @decision: who said what; NULL: the mount did. */
+static void show_rule(json_t *answer, const struct policy_rule *rule,
+		      const struct decision *decision)
+{
+	static const struct decision_source mount;
+	json_t *values = json_object(), *sources = json_object();
+	const char *target = rule->target ? rule->target : "@opener";
 
 	for (int i = 0; i < RULES_ATTRIBUTES; i++)
 		set(sources, rules_attribute_info(i)->name,
-		    show_source(&decision->sources[i]));
-	set(rule, "memcg", json_string(decision->rule.target));
-	set(rule, "io",
-	    json_string(decision->rule.io == POLICY_IO_STRICT ? "strict" :
-								"auto"));
-	set(rule, "ahead",
-	    json_integer((json_int_t)decision->rule.ahead_bytes));
-	set(rule, "pin", json_boolean(decision->rule.pin));
-	set(rule, "on_error",
-	    json_string(decision->rule.on_error == POLICY_DENY ? "deny" :
-								 "opener"));
-	set(answer, "rule", rule);
+		    show_source(decision ? &decision->sources[i] : &mount));
+	set(values, "memcg", report_string(target));
+	set(values, "io", json_string(policy_io_name(rule->io)));
+	set(values, "ahead", json_integer((json_int_t)rule->ahead_bytes));
+	set(values, "pin", json_boolean(rule->pin));
+	set(values, "on_error",
+	    json_string(policy_on_error_name(rule->on_error)));
+	set(answer, "rule", values);
 	set(answer, "said_by", sources);
 }
 
@@ -157,54 +165,88 @@ static void show_binding(json_t *answer, const struct binding *binding)
 {
 	struct host *host = binding->host;
 
-	set(answer, "target", string_or_null(host ? host_target(host) : NULL));
-	set(answer, "host", string_or_null(host ? host_path(host) : NULL));
+	set(answer, "target",
+	    report_string(host ? host_target(host) : "@opener"));
+	set(answer, "host", report_string(host ? host_path(host) : NULL));
+	set(answer, "charger",
+	    report_string(host ? report_charger(host_charger(host)) : NULL));
 }
 
-static int show_view(const struct control_request *request, struct inode *inode)
+static json_t *show_path(const struct charge_path *path)
+{
+	return json_pack("{ss ss}", "path", policy_path_name(path->path), "why",
+			 path->why);
+}
+
+static json_t *bytes_or_null(int64_t bytes)
+{
+	return bytes < 0 ? json_null() : json_integer(bytes);
+}
+
+static int show_view(const struct control_request *request, struct inode *inode,
+		     const struct binding *binding)
 {
 	json_t *answer = request->answer;
 	struct charge_view view;
 	int r;
 
-	if (!S_ISREG(inode->type))
-		return 0;
-	r = charge_look(request->config->charge, inode, &view);
+	r = charge_look(request->config->charge, inode, binding, &view);
 	if (r < 0)
 		return r;
-	set(answer, "read", json_string(policy_path_name(view.read_path)));
-	set(answer, "write", json_string(policy_path_name(view.write_path)));
-	set(answer, "why", json_string(view.why));
+	set(answer, "read", show_path(&view.read));
+	set(answer, "write", show_path(&view.write));
 	set(answer, "size_bytes", json_integer((json_int_t)view.size_bytes));
-	set(answer, "resident_bytes",
-	    json_integer((json_int_t)view.resident_bytes));
-	set(answer, "foreign_bytes",
-	    view.foreign_bytes < 0 ? json_null() :
-				     json_integer(view.foreign_bytes));
+	set(answer, "resident_bytes", bytes_or_null(view.resident_bytes));
+	set(answer, "foreign_bytes", bytes_or_null(view.foreign_bytes));
 	set(answer, "pinned", json_boolean(view.is_pinned));
 	set(answer, "open", json_boolean(view.is_open));
 	return 0;
 }
 
-static int explain(const struct control_request *request, struct inode *inode)
+static const char *type_word(const struct inode *inode)
 {
-	struct rulebook *book = request->config->report.book;
-	char path[INODE_PATH_MAX];
-	struct rulebook_answer rules;
+	if (S_ISREG(inode->type))
+		return "file";
+	return S_ISDIR(inode->type) ? "directory" : "other";
+}
+
+/* What holds for it now; the root, which has no name, has the mount's rule. */
+static int show_decision(const struct control_request *request,
+			 struct inode *inode, const struct binding **binding)
+{
+	struct rulebook *book = request->config->book;
+	struct rulebook_answer rules = { 0 };
 	int r;
 
-	r = inode_path(request->config->report.table, inode, path);
-	if (r < 0)
-		return r;
-	rulebook_refresh(book, inode);
 	r = rulebook_explain(book, inode, &rules);
+	if (r == -ENOENT)
+		rules.binding = rulebook_fallback(book);
+	else if (r < 0)
+		return r;
+	show_binding(request->answer, rules.binding);
+	show_rule(request->answer,
+		  rules.decision ? &rules.decision->rule : &rules.binding->rule,
+		  rules.decision);
+	decision_unref(rules.decision);
+	*binding = rules.binding;
+	return 0;
+}
+
+static int explain(const struct control_request *request, struct inode *inode)
+{
+	const struct binding *binding = NULL;
+	char path[INODE_PATH_MAX];
+	int r;
+
+	r = inode_path(request->config->table, inode, path);
 	if (r < 0)
 		return r;
-	set(request->answer, "path", json_string(path));
-	show_binding(request->answer, rules.binding);
-	show_rule(request->answer, rules.decision);
-	decision_unref(rules.decision);
-	return show_view(request, inode);
+	set(request->answer, "path", report_string(path));
+	set(request->answer, "type", json_string(type_word(inode)));
+	r = show_decision(request, inode, &binding);
+	if (r < 0 || !S_ISREG(inode->type))
+		return r;
+	return show_view(request, inode, binding);
 }
 
 static int run_explain(struct control_request *request)
@@ -212,13 +254,11 @@ static int run_explain(struct control_request *request)
 	struct inode *inode = NULL;
 	int r;
 
-	r = check_readable(request);
-	if (r == 0)
-		r = find_inode(request, &inode);
+	r = find_inode(request, request->path, &inode);
 	if (r < 0)
 		return r;
 	r = explain(request, inode);
-	inode_forget(request->config->report.table, inode, 1);
+	inode_forget(request->config->table, inode, 1);
 	return r;
 }
 

@@ -19,13 +19,28 @@
 #define CLAIM PREFIX "claim"
 #define VALUE_MAX (INODE_PATH_MAX + 64)
 
+/* The root, which has no name, has the mount's own rule. */
+static int explain(struct fuse_front *front, struct inode *inode,
+		   struct rulebook_answer *answer)
+{
+	int r;
+
+	r = rulebook_explain(front->book, inode, answer);
+	if (r != -ENOENT)
+		return r;
+	*answer = (struct rulebook_answer){
+		.binding = rulebook_fallback(front->book),
+	};
+	return 0;
+}
+
 static int get_target(struct fuse_front *front, struct inode *inode,
 		      char value[VALUE_MAX])
 {
 	struct rulebook_answer answer;
 	int r;
 
-	r = rulebook_explain(front->book, inode, &answer);
+	r = explain(front, inode, &answer);
 	if (r < 0)
 		return r;
 	snprintf(value, VALUE_MAX, "%s",
@@ -41,33 +56,59 @@ static int get_host(struct fuse_front *front, struct inode *inode,
 	struct rulebook_answer answer;
 	int r;
 
-	r = rulebook_explain(front->book, inode, &answer);
+	r = explain(front, inode, &answer);
 	if (r < 0)
 		return r;
-	snprintf(value, VALUE_MAX, "%s",
-		 answer.binding->host ? host_path(answer.binding->host) : "");
+	if (answer.binding->host)
+		snprintf(value, VALUE_MAX, "%s",
+			 host_path(answer.binding->host));
+	else
+		r = -ENODATA;
 	decision_unref(answer.decision);
-	return 0;
+	return r;
 }
 
 /* Where the target is said: "sub/.memcgfs:3", or "mount". */
 static int get_rule(struct fuse_front *front, struct inode *inode,
 		    char value[VALUE_MAX])
 {
-	const struct decision_source *source;
+	const struct decision_source *source = NULL;
 	struct rulebook_answer answer;
 	int r;
 
-	r = rulebook_explain(front->book, inode, &answer);
+	r = explain(front, inode, &answer);
 	if (r < 0)
 		return r;
-	source = &answer.decision->sources[RULES_MEMCG];
-	if (source->rules)
+	if (answer.decision)
+		source = &answer.decision->sources[RULES_MEMCG];
+	if (source && source->rules)
 		snprintf(value, VALUE_MAX, "%s:%u", rules_name(source->rules),
 			 source->line);
 	else
 		strcpy(value, "mount");
 	decision_unref(answer.decision);
+	return 0;
+}
+
+static int look(struct fuse_front *front, struct inode *inode,
+		struct charge_view *view)
+{
+	struct rulebook_answer answer;
+	int r;
+
+	r = explain(front, inode, &answer);
+	if (r < 0)
+		return r;
+	r = charge_look(front->charge, inode, answer.binding, view);
+	decision_unref(answer.decision);
+	return r;
+}
+
+static int show_bytes(int64_t bytes, char value[VALUE_MAX])
+{
+	if (bytes < 0)
+		return -ENODATA;
+	snprintf(value, VALUE_MAX, "%" PRId64, bytes);
 	return 0;
 }
 
@@ -77,10 +118,8 @@ static int get_resident(struct fuse_front *front, struct inode *inode,
 	struct charge_view view;
 	int r;
 
-	r = charge_look(front->charge, inode, &view);
-	if (r == 0)
-		snprintf(value, VALUE_MAX, "%" PRIu64, view.resident_bytes);
-	return r;
+	r = look(front, inode, &view);
+	return r < 0 ? r : show_bytes(view.resident_bytes, value);
 }
 
 static int get_foreign(struct fuse_front *front, struct inode *inode,
@@ -89,17 +128,14 @@ static int get_foreign(struct fuse_front *front, struct inode *inode,
 	struct charge_view view;
 	int r;
 
-	r = charge_look(front->charge, inode, &view);
-	if (r == 0 && view.foreign_bytes < 0)
-		r = -ENODATA;
-	if (r == 0)
-		snprintf(value, VALUE_MAX, "%" PRId64, view.foreign_bytes);
-	return r;
+	r = look(front, inode, &view);
+	return r < 0 ? r : show_bytes(view.foreign_bytes, value);
 }
 
-static const struct {
+/* There are no others: "sharers" has none as long as nobody counts them. */
+static const struct attribute {
 	const char *name;
-	bool of_files_alone;
+	bool of_pages; /* of regular files; it may take a charger to look */
 	int (*get)(struct fuse_front *front, struct inode *inode,
 		   char value[VALUE_MAX]);
 } attributes[] = {
@@ -110,30 +146,25 @@ static const struct {
 	{ PREFIX "foreign", true, get_foreign },
 };
 
-static int get_value(struct fuse_front *front, struct inode *inode,
-		     const char *name, char value[VALUE_MAX])
+static const struct attribute *find_attribute(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
-		if (strcmp(attributes[i].name, name) != 0)
-			continue;
-		if (attributes[i].of_files_alone && !S_ISREG(inode->type))
-			return -ENODATA;
-		rulebook_refresh(front->book, inode);
-		return attributes[i].get(front, inode, value);
-	}
-	return -ENODATA;
+	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++)
+		if (strcmp(attributes[i].name, name) == 0)
+			return &attributes[i];
+	return NULL;
 }
 
 static void run_get(struct fuse_front *front, struct job *job)
 {
+	const struct attribute *attribute = find_attribute(job->payload);
 	char value[VALUE_MAX];
 	size_t len;
 	int r;
 
-	r = get_value(front, job->inode, job->payload, value);
+	r = attribute->get(front, job->inode, value);
 	len = r < 0 ? 0 : strlen(value);
 	if (r < 0)
-		fuse_reply_err(job->req, r == -ENOENT ? ENODATA : -r);
+		fuse_reply_err(job->req, -r);
 	else if (!job->io.size)
 		fuse_reply_xattr(job->req, len);
 	else if (job->io.size < len)
@@ -150,6 +181,7 @@ bool xattr_is_virtual(const char *name)
 void xattr_get_virtual(fuse_req_t req, fuse_ino_t ino, const char *name,
 		       size_t size)
 {
+	const struct attribute *attribute = find_attribute(name);
 	struct job job = {
 		.req = req,
 		.inode = front_inode(front_of(req), ino),
@@ -159,7 +191,12 @@ void xattr_get_virtual(fuse_req_t req, fuse_ino_t ino, const char *name,
 		.io = { .size = size },
 	};
 
-	front_dispatch(&job);
+	if (!attribute || (attribute->of_pages && !S_ISREG(job.inode->type)))
+		fuse_reply_err(req, ENODATA);
+	else if (attribute->of_pages)
+		front_dispatch(&job);
+	else
+		run_get(front_of(req), &job);
 }
 
 static void run_claim(struct fuse_front *front, struct job *job)

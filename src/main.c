@@ -29,10 +29,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
-#ifndef MEMCGFS_VERSION
-#define MEMCGFS_VERSION "0.1"
-#endif
-
 #define JANITOR_MS 2000
 #define IDLE_BACKING_NS 10000000000ull
 #define REPORT_BYTES 8192
@@ -224,10 +220,15 @@ static void on_ready(void *userdata, const char *why_strict)
 static struct report_source report_source(struct session *session)
 {
 	return (struct report_source){
-		.source = session->places.source,
-		.mountpoint = session->places.mountpoint,
-		.memcg = session->options.memcg,
-		.why_strict = atomic_load(&session->why_strict),
+		.mount = {
+			.source = session->places.source,
+			.mountpoint = session->places.mountpoint,
+			.memcg = session->options.memcg,
+			.io = policy_io_name(session->options.io),
+			.why_strict = atomic_load(&session->why_strict),
+			.sees_owners = session->kpagecgroup_fd >= 0,
+			.pid = getpid(),
+		},
 		.stats = &session->stats,
 		.table = session->table,
 		.hosts = session->hosts,
@@ -235,17 +236,41 @@ static struct report_source report_source(struct session *session)
 	};
 }
 
+static void take_report(void *userdata, struct stats_snapshot *snapshot)
+{
+	struct report_source source = report_source(userdata);
+
+	report_take(&source, snapshot);
+}
+
+/* The whole report, however long: in a string to be freed; NULL: no memory. */
+static char *render_status(struct session *session)
+{
+	size_t size = REPORT_BYTES;
+	struct stats_snapshot snapshot;
+	char *text;
+
+	take_report(session, &snapshot);
+	for (;;) {
+		text = malloc(size);
+		if (!text)
+			break;
+		stats_render_text(&snapshot, text, size);
+		if (strlen(text) + 1 < size)
+			break;
+		free(text);
+		size *= 2;
+	}
+	stats_clear(&snapshot);
+	return text;
+}
+
 static void log_status(struct session *session)
 {
-	struct report_source source = report_source(session);
-	struct stats_snapshot snapshot;
-	char text[REPORT_BYTES];
+	cleanup_free char *text = render_status(session);
 	char *rest = text;
 	char *line;
 
-	report_take(&source, &snapshot);
-	stats_render_text(&snapshot, text, sizeof(text));
-	stats_clear(&snapshot);
 	while ((line = strsep(&rest, "\n")))
 		if (*line)
 			log_info("%s", line);
@@ -482,8 +507,11 @@ static int on_reload(void *userdata, char reason[RULEFILE_REASON_MAX])
 static int start_control(struct session *session)
 {
 	struct control_config config = {
-		.report = report_source(session),
+		.mountpoint = session->places.mountpoint,
+		.table = session->table,
+		.book = session->book,
 		.charge = session->charge,
+		.report = take_report,
 		.reload = on_reload,
 		.userdata = session,
 	};

@@ -87,3 +87,13 @@ const char *policy_path_name(enum policy_path path)
 
 	return names[path];
 }
+
+const char *policy_io_name(enum policy_io io)
+{
+	return io == POLICY_IO_STRICT ? "strict" : "auto";
+}
+
+const char *policy_on_error_name(enum policy_on_error on_error)
+{
+	return on_error == POLICY_DENY ? "deny" : "opener";
+}

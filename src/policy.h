@@ -64,7 +64,9 @@ enum policy_path policy_choose(const struct policy_rule *rule,
 const char *policy_why(const struct policy_rule *rule,
 		       const struct policy_facts *facts);
 
-/* The word for reports. */
+/* The words for reports; of the last two, those of rules and options. */
 const char *policy_path_name(enum policy_path path);
+const char *policy_io_name(enum policy_io io);
+const char *policy_on_error_name(enum policy_on_error on_error);
 
 #endif

@@ -2,7 +2,11 @@
 /* The state of a mount, taken at one moment; see report.h. */
 #include "report.h"
 
-static const char *charger_state(const struct charger *charger)
+#include "util.h"
+
+#include <string.h>
+
+const char *report_charger(const struct charger *charger)
 {
 	if (charger_is_down(charger))
 		return "down";
@@ -17,7 +21,7 @@ static void add_host(struct host *host, void *userdata)
 	struct stats_host taken = {
 		.target = (char *)host_target(host),
 		.host = (char *)host_path(host),
-		.charger = charger_state(charger),
+		.charger = report_charger(charger),
 		.restarts = charger_restarts(charger),
 		.usage_bytes = account_usage(host_account(host)),
 		.pinned_bytes = host_pinned(host),
@@ -35,13 +39,100 @@ void report_take(const struct report_source *from,
 		 struct stats_snapshot *snapshot)
 {
 	*snapshot = (struct stats_snapshot){
-		.source = from->source,
-		.mountpoint = from->mountpoint,
-		.memcg = from->memcg,
-		.why_strict = from->why_strict,
+		.mount = from->mount,
 		.inodes = inode_table_count(from->table),
 	};
 	stats_copy(from->stats, snapshot);
 	hosts_each(from->hosts, add_host, snapshot);
 	rulebook_each_refused(from->book, add_refused, snapshot);
+}
+
+/* -- as JSON -- */
+
+json_t *report_string(const char *text)
+{
+	cleanup_free char *ascii = NULL;
+	json_t *string;
+
+	if (!text)
+		return json_null();
+	string = json_string(text);
+	ascii = string ? NULL : strdup(text);
+	if (!ascii)
+		return string;
+	for (char *c = ascii; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	return json_string(ascii);
+}
+
+static json_t *render_host(const struct stats_host *host)
+{
+	return json_pack("{so so ss si sI sI}", "target",
+			 report_string(host->target), "host",
+			 report_string(host->host), "charger", host->charger,
+			 "restarts", (int)host->restarts, "usage_bytes",
+			 (json_int_t)host->usage_bytes, "pinned_bytes",
+			 (json_int_t)host->pinned_bytes);
+}
+
+static json_t *render_hosts(const struct stats_snapshot *snapshot)
+{
+	json_t *hosts = json_array();
+
+	for (size_t i = 0; i < snapshot->n_hosts; i++)
+		json_array_append_new(hosts, render_host(&snapshot->hosts[i]));
+	return hosts;
+}
+
+static json_t *render_refused(const struct stats_snapshot *snapshot)
+{
+	json_t *refused = json_array();
+
+	for (size_t i = 0; i < snapshot->n_refused; i++)
+		json_array_append_new(refused,
+				      report_string(snapshot->refused[i]));
+	return refused;
+}
+
+static json_t *render_counters(const struct stats_snapshot *snapshot)
+{
+	json_t *counters = json_object();
+
+	for (int i = 0; i < STATS_COUNT; i++)
+		json_object_set_new(
+			counters, stats_name(i),
+			json_integer((json_int_t)snapshot->counters[i]));
+	return counters;
+}
+
+static void add_degraded(const char *reason, void *userdata)
+{
+	json_array_append_new(userdata, report_string(reason));
+}
+
+void report_render_json(const struct stats_snapshot *snapshot, json_t *object)
+{
+	const struct stats_mount *mount = &snapshot->mount;
+	json_t *degraded = json_array();
+
+	stats_each_degraded(snapshot, add_degraded, degraded);
+	json_object_set_new(object, "source", report_string(mount->source));
+	json_object_set_new(object, "mountpoint",
+			    report_string(mount->mountpoint));
+	json_object_set_new(object, "memcg", report_string(mount->memcg));
+	json_object_set_new(object, "pid", json_integer(mount->pid));
+	json_object_set_new(object, "io", json_string(mount->io));
+	json_object_set_new(object, "passthrough",
+			    json_boolean(!mount->why_strict));
+	json_object_set_new(object, "why_strict",
+			    report_string(mount->why_strict));
+	json_object_set_new(object, "degraded", degraded);
+	json_object_set_new(object, "inodes",
+			    json_integer((json_int_t)snapshot->inodes));
+	json_object_set_new(object, "hosts", render_hosts(snapshot));
+	json_object_set_new(object, "rules_refused",
+			    json_integer((json_int_t)snapshot->refused_count));
+	json_object_set_new(object, "refused_rules", render_refused(snapshot));
+	json_object_set_new(object, "counters", render_counters(snapshot));
 }

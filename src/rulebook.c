@@ -395,6 +395,11 @@ int rulebook_explain(struct rulebook *book, struct inode *inode,
 	return r;
 }
 
+const struct binding *rulebook_fallback(const struct rulebook *book)
+{
+	return book->config.fallback;
+}
+
 /*
  * As long as no rule file changed, and it has not moved, what was decided
  * holds. Should it move meanwhile, it is looked up again soon.
@@ -449,7 +454,6 @@ static void on_sweep(void *userdata, struct inode *inode)
 	struct rulebook *book = userdata;
 
 	rulebook_refresh(book, inode);
-	charge_check_pin(book->config.charge, inode);
 	if (charge_needs_pin(book->config.charge, inode))
 		mover_queue(book->mover, inode);
 }

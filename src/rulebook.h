@@ -77,6 +77,9 @@ struct rulebook_answer {
 int rulebook_explain(struct rulebook *book, struct inode *inode,
 		     struct rulebook_answer *answer);
 
+/* Which is this. */
+const struct binding *rulebook_fallback(const struct rulebook *book);
+
 /* Files that were refused, and why; calls @fn for each, under a lock. */
 void rulebook_each_refused(struct rulebook *book,
 			   void (*fn)(const char *reason, void *userdata),

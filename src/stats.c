@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEGRADED_MAX 4500 /* bytes: a path, and what is said of it */
+
 static const struct {
 	const char *name;
 	const char *meaning;
@@ -46,15 +48,20 @@ static __attribute__((format(printf, 2, 3))) void text_add(struct text *text,
 		text->len += (size_t)n;
 }
 
+static void add_degraded(const char *reason, void *userdata)
+{
+	text_add(userdata, "degraded %s\n", reason);
+}
+
 void stats_render_text(const struct stats_snapshot *snapshot, char *buf,
 		       size_t size)
 {
 	struct text text = { .buf = buf, .size = size };
 
 	text_add(&text, "source %s\nmemcg %s\ninodes %" PRIu64 "\n",
-		 snapshot->source, snapshot->memcg, snapshot->inodes);
-	if (snapshot->why_strict)
-		text_add(&text, "strict %s\n", snapshot->why_strict);
+		 snapshot->mount.source, snapshot->mount.memcg,
+		 snapshot->inodes);
+	stats_each_degraded(snapshot, add_degraded, &text);
 	for (size_t i = 0; i < snapshot->n_hosts; i++) {
 		const struct stats_host *host = &snapshot->hosts[i];
 
@@ -69,6 +76,46 @@ void stats_render_text(const struct stats_snapshot *snapshot, char *buf,
 	for (int i = 0; i < STATS_COUNT; i++)
 		text_add(&text, "%s %" PRIu64 " (%s)\n", counters[i].name,
 			 snapshot->counters[i], counters[i].meaning);
+}
+
+static bool is_usable(const struct stats_host *host)
+{
+	return strcmp(host->charger, "running") == 0 ||
+	       strcmp(host->charger, "away") == 0;
+}
+
+void stats_each_degraded(const struct stats_snapshot *snapshot,
+			 void (*fn)(const char *reason, void *userdata),
+			 void *userdata)
+{
+	const struct stats_mount *mount = &snapshot->mount;
+	char reason[DEGRADED_MAX];
+
+	if (mount->why_strict) {
+		snprintf(reason, sizeof(reason),
+			 "all reads and writes are strict: %s",
+			 mount->why_strict);
+		fn(reason, userdata);
+	}
+	if (!mount->sees_owners && snapshot->n_hosts)
+		fn("page owners can't be read: what is resident already is "
+		   "dropped at first open",
+		   userdata);
+	for (size_t i = 0; i < snapshot->n_hosts; i++) {
+		const struct stats_host *host = &snapshot->hosts[i];
+
+		if (is_usable(host))
+			continue;
+		snprintf(reason, sizeof(reason), "host %s: its charger is %s",
+			 host->host, host->charger);
+		fn(reason, userdata);
+	}
+	if (!snapshot->refused_count)
+		return;
+	snprintf(reason, sizeof(reason), "%zu rule file%s refused",
+		 snapshot->refused_count,
+		 snapshot->refused_count > 1 ? "s are" : " is");
+	fn(reason, userdata);
 }
 
 void stats_add_host(struct stats_snapshot *snapshot,
@@ -95,9 +142,13 @@ void stats_add_host(struct stats_snapshot *snapshot,
 
 void stats_add_refused(struct stats_snapshot *snapshot, const char *reason)
 {
-	char *copy = strdup(reason);
 	char **refused;
+	char *copy;
 
+	snapshot->refused_count++;
+	if (snapshot->n_refused == STATS_REFUSED_MAX)
+		return;
+	copy = strdup(reason);
 	refused = realloc(snapshot->refused,
 			  (snapshot->n_refused + 1) * sizeof(*refused));
 	if (refused)
@@ -106,6 +157,23 @@ void stats_add_refused(struct stats_snapshot *snapshot, const char *reason)
 		refused[snapshot->n_refused++] = copy;
 	else
 		free(copy);
+}
+
+void stats_filter_refused(struct stats_snapshot *snapshot,
+			  bool (*wanted)(const char *reason, void *userdata),
+			  void *userdata)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < snapshot->n_refused; i++) {
+		char *reason = snapshot->refused[i];
+
+		if (wanted(reason, userdata))
+			snapshot->refused[kept++] = reason;
+		else
+			free(reason);
+	}
+	snapshot->n_refused = kept;
 }
 
 void stats_clear(struct stats_snapshot *snapshot)
@@ -121,6 +189,7 @@ void stats_clear(struct stats_snapshot *snapshot)
 	free(snapshot->refused);
 	snapshot->hosts = NULL;
 	snapshot->refused = NULL;
+	snapshot->refused_count = 0;
 }
 
 const char *stats_name(enum stats_counter counter)

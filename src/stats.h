@@ -4,6 +4,7 @@
 #define MEMCGFS_STATS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,17 +57,29 @@ struct stats_host {
 	uint64_t pinned_bytes;
 };
 
-/* One moment's figures; what renderers are given. */
-struct stats_snapshot {
+/* What doesn't change while the mount is there. */
+struct stats_mount {
 	const char *source;
 	const char *mountpoint;
 	const char *memcg;
+	const char *io; /* the option's word */
 	const char *why_strict; /* NULL: files can pass through */
+	bool sees_owners; /* of pages */
+	int pid; /* the daemon's */
+};
+
+/* Reports name so many refused files of rules; the rest is counted. */
+#define STATS_REFUSED_MAX 256
+
+/* One moment's figures; what renderers are given. */
+struct stats_snapshot {
+	struct stats_mount mount;
 	uint64_t inodes;
 	size_t n_hosts;
 	struct stats_host *hosts;
 	size_t n_refused;
 	char **refused; /* files of rules, and why */
+	size_t refused_count; /* with those that aren't named */
 	uint64_t counters[STATS_COUNT];
 };
 
@@ -74,6 +87,16 @@ struct stats_snapshot {
 void stats_add_host(struct stats_snapshot *snapshot,
 		    const struct stats_host *host);
 void stats_add_refused(struct stats_snapshot *snapshot, const char *reason);
+
+/* Keeps those of the refused that @wanted; the count stays. */
+void stats_filter_refused(struct stats_snapshot *snapshot,
+			  bool (*wanted)(const char *reason, void *userdata),
+			  void *userdata);
+
+/* Calls @fn for each thing that isn't as it should be now. */
+void stats_each_degraded(const struct stats_snapshot *snapshot,
+			 void (*fn)(const char *reason, void *userdata),
+			 void *userdata);
 
 /* Frees what was added. */
 void stats_clear(struct stats_snapshot *snapshot);

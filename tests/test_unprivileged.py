@@ -15,6 +15,7 @@ import pytest
 from lib import act, actions, content, settings
 from lib.act import STRANGER, User
 from lib.cgroup import alive
+from lib.control import addresses, ask, ctl, ctl_fails, ctl_json, device_of
 from lib.judge import evict
 from lib.mount import complaints, mounts_at, unmount
 from lib.settings import KIB, MIB
@@ -256,3 +257,36 @@ def test_his_daemon_is_killed(his):
     assert eventually(lambda: not any(map(alive, chargers)))
     assert eventually(lambda: not his.subtree.target.members())
     assert unmount(mount.path).returncode == 0
+
+
+# Looking inside
+
+
+def test_who_may_ask_his_mount(place, his):
+    """He and root may change it. Root may ask for the state of what he can't
+    enter; for others the daemon can't tell what they may read."""
+    place.put(place.source, "his", MIB)
+    mount = cover(place)
+    for user in (None, USER):
+        [answer] = ctl_json("status", mount.path, user=user)
+        assert answer["pid"] == mount.daemon.pid
+        assert not answer["passthrough"]
+        assert any(answer["why_strict"] in d for d in answer["degraded"])
+        assert any("owners can't be read" in d for d in answer["degraded"])
+        assert not ctl("reload", mount.path, user=user).stderr
+    line = ctl_fails("reload", mount.path, user=STRANGER)
+    assert "only root and the mount's owner may reload" in line
+    [answer] = ctl_json("explain", mount / "his", user=USER)
+    assert answer["target"] == place.subtree.target.path
+    assert answer["read"] == {"path": "strict-ahead",
+                              "why": "this mount has no passthrough"}
+    assert "Permission denied" in ctl_fails("explain", mount / "his")
+    [address] = addresses(ctl_device(mount.path))
+    assert act.run(ask, address, "explain", "his")["type"] == "file"
+    answer = act.run(ask, address, "explain", "his", user=STRANGER)
+    assert answer["errno"] == errno.EPERM
+
+
+def ctl_device(path):
+    """Of a mount that root can't enter."""
+    return act.run(device_of, path, user=USER) + "/"

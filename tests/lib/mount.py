@@ -109,13 +109,14 @@ class Mount:
     """SOURCE seen through memcgfs at a mountpoint, pages paid by a target."""
 
     def __init__(self, source, path, target, daemon_cgroup, log,
-                 options=(), fds=None, user=None):
+                 options=(), fds=None, user=None, debug=False):
         self.source, self.path = Path(source), Path(path)
         self.target, self.daemon_cgroup = target, daemon_cgroup
         self.user = user
         self.options = [f"memcg={target.path}", *options]
         self.stopped = False
-        self.daemon = Daemon(["-f", "-o", ",".join(self.options), source, path],
+        self.daemon = Daemon(["-d" if debug else "-f", "-o",
+                              ",".join(self.options), source, path],
                              daemon_cgroup, log, fds, user)
         self._wait_until_usable()
 

@@ -30,13 +30,17 @@ static char *refused[] = {
 static struct stats_snapshot morning(void)
 {
 	struct stats_snapshot snapshot = {
-		.source = "/srv/data",
-		.memcg = "/shared/data",
+		.mount = {
+			.source = "/srv/data",
+			.memcg = "/shared/data",
+			.sees_owners = true,
+		},
 		.inodes = 1234,
 		.n_hosts = 2,
 		.hosts = hosts,
 		.n_refused = 1,
 		.refused = refused,
+		.refused_count = 1,
 	};
 
 	for (int i = 0; i < STATS_COUNT; i++)
@@ -62,6 +66,7 @@ static void test_report(void **state)
 	assert_line(text, "source /srv/data");
 	assert_line(text, "memcg /shared/data");
 	assert_line(text, "inodes 1234");
+	assert_line(text, "degraded 1 rule file is refused");
 	assert_line(text, "host /shared/data/memcgfs target /shared/data "
 			  "charger running restarts 2 usage 50331648 "
 			  "pinned 4096");
@@ -70,18 +75,90 @@ static void test_report(void **state)
 	assert_line(text, "refused b/.memcgfs:3:1: unknown attribute \"mem\"");
 	assert_line(text, "opens_passthrough 100 (opens that pass through)");
 	assert_line(text, "opens_strict 101 (opens served by the charger)");
-	assert_int_equal(count_lines(text), 6 + STATS_COUNT);
+	assert_int_equal(count_lines(text), 7 + STATS_COUNT);
 }
 
-/* Without passthrough the report says why all goes strict. */
-static void test_all_strict(void **state)
+static void count(const char *reason, void *userdata)
 {
+	assert_true(*reason);
+	++*(unsigned int *)userdata;
+}
+
+static unsigned int count_degraded(const struct stats_snapshot *snapshot)
+{
+	unsigned int found = 0;
+
+	stats_each_degraded(snapshot, count, &found);
+	return found;
+}
+
+/* What isn't as it should be is said, each by itself; nothing else is. */
+static void test_degraded(void **state)
+{
+	struct stats_host down = hosts[0];
 	struct stats_snapshot snapshot = morning();
 	char text[REPORT_MAX];
 
-	snapshot.why_strict = "the kernel has no FUSE passthrough";
+	snapshot.n_refused = 0;
+	snapshot.refused_count = 0;
+	assert_int_equal(count_degraded(&snapshot), 0);
+	snapshot.mount.why_strict = "the kernel has no FUSE passthrough";
+	snapshot.mount.sees_owners = false;
+	snapshot.refused_count = 300;
+	down.charger = "down";
+	snapshot.hosts = &down;
+	snapshot.n_hosts = 1;
+	assert_int_equal(count_degraded(&snapshot), 4);
 	stats_render_text(&snapshot, text, sizeof(text));
-	assert_line(text, "strict the kernel has no FUSE passthrough");
+	assert_line(text, "degraded all reads and writes are strict: the "
+			  "kernel has no FUSE passthrough");
+	assert_line(text, "degraded page owners can't be read: what is "
+			  "resident already is dropped at first open");
+	assert_line(text, "degraded host /shared/data/memcgfs: its charger "
+			  "is down");
+	assert_line(text, "degraded 300 rule files are refused");
+	/* Without hosts nothing is enforced, and no owner looked at. */
+	snapshot.n_hosts = 0;
+	assert_int_equal(count_degraded(&snapshot), 2);
+}
+
+/* Of 1,000 refused files 256 are named, and all counted. */
+static void test_many_refused(void **state)
+{
+	struct stats_snapshot snapshot = { 0 };
+	char reason[32];
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(reason, sizeof(reason), "d%d/.memcgfs: bad", i);
+		stats_add_refused(&snapshot, reason);
+	}
+	assert_int_equal(snapshot.refused_count, 1000);
+	assert_int_equal(snapshot.n_refused, 256);
+	assert_string_equal(snapshot.refused[255], "d255/.memcgfs: bad");
+	stats_clear(&snapshot);
+	assert_int_equal(snapshot.refused_count, 0);
+}
+
+static bool is_of_a(const char *reason, void *userdata)
+{
+	assert_string_equal(userdata, "asker");
+	return strncmp(reason, "a/", 2) == 0;
+}
+
+/* What somebody may not know is taken out, and still counted. */
+static void test_filter(void **state)
+{
+	struct stats_snapshot snapshot = { 0 };
+	char asker[] = "asker";
+
+	stats_add_refused(&snapshot, "b/.memcgfs: 1");
+	stats_add_refused(&snapshot, "a/.memcgfs: 2");
+	stats_add_refused(&snapshot, "b/.memcgfs: 3");
+	stats_filter_refused(&snapshot, is_of_a, asker);
+	assert_int_equal(snapshot.n_refused, 1);
+	assert_string_equal(snapshot.refused[0], "a/.memcgfs: 2");
+	assert_int_equal(snapshot.refused_count, 3);
+	stats_clear(&snapshot);
 }
 
 /* The largest numbers are written whole. */
@@ -177,14 +254,16 @@ static void test_counting(void **state)
 	assert_int_equal(snapshot.counters[STATS_opens_strict], 80000);
 	assert_int_equal(snapshot.counters[STATS_ahead_bytes], 80000 * 4096);
 	assert_int_equal(snapshot.counters[STATS_claims], 0);
-	assert_null(snapshot.source); /* the counters alone are copied */
+	assert_null(snapshot.mount.source); /* the counters alone are copied */
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_report),
-		cmocka_unit_test(test_all_strict),
+		cmocka_unit_test(test_degraded),
+		cmocka_unit_test(test_many_refused),
+		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_large_numbers),
 		cmocka_unit_test(test_truncation),
 		cmocka_unit_test(test_adding),
