@@ -63,6 +63,7 @@ packages() {
 	test	libcap2-bin	cmd setcap
 	test	git		cmd git
 	test	fio		cmd fio
+	test	rsync		cmd rsync
 	test	e2fsprogs	cmd mkfs.ext4
 	test	xfsprogs	cmd mkfs.xfs
 	test	btrfs-progs	cmd mkfs.btrfs

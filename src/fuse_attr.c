@@ -304,16 +304,21 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		get_xattr(req, ino, name, size);
 }
 
-/* Names that only the privileged see listed natively. */
-static size_t hide_trusted(char *names, size_t size)
+/*
+ * Takes out the names that only the privileged see listed natively, and those
+ * which the files below have though they are memcgfs' own.
+ */
+static size_t hide_names(char *names, size_t size, bool is_privileged)
 {
-	static const char hidden[] = "trusted.";
+	static const char trusted[] = "trusted.";
 	size_t kept = 0;
 	size_t len;
 
 	for (size_t at = 0; at < size; at += len) {
 		len = strlen(names + at) + 1;
-		if (strncmp(names + at, hidden, strlen(hidden)) == 0)
+		if (xattr_is_virtual(names + at) ||
+		    (!is_privileged &&
+		     strncmp(names + at, trusted, strlen(trusted)) == 0))
 			continue;
 		memmove(names + kept, names + at, len);
 		kept += len;
@@ -333,9 +338,7 @@ static ssize_t list_names(fuse_req_t req, int fd, char **names)
 	n = listxattr(proc_fd_path(path, fd), *names, XATTR_LIST_MAX);
 	if (n < 0)
 		return -errno;
-	if (fuse_req_ctx(req)->uid)
-		n = (ssize_t)hide_trusted(*names, (size_t)n);
-	return n;
+	return (ssize_t)hide_names(*names, (size_t)n, !fuse_req_ctx(req)->uid);
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -390,7 +393,7 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	cleanup_meta struct meta_fd meta = meta_fd_get(req, ino, NULL);
 	char path[PROC_FD_MAX];
-	int r = xattr_is_virtual(name) ? -ENODATA : meta.fd;
+	int r = xattr_is_virtual(name) ? -EOPNOTSUPP : meta.fd;
 
 	if (r >= 0 && removexattr(proc_fd_path(path, meta.fd), name) < 0)
 		r = -errno;

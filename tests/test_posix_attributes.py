@@ -537,7 +537,7 @@ def test_names_of_other_namespaces(a):
              "system.posix_acl_default", "system.nfs4_acl", "trusted.",
              "trusted.mine", "security.", "security.mine", "security.selinux",
              "security.capability", "security.evm", "user", "userx.mine",
-             "User.mine", "btrfs.mine", "os2.mine", "user.memcgfs.other",
+             "User.mine", "btrfs.mine", "os2.mine",
              "trusted.overlay.opaque")
     for path in ("file", "dir", "link", "fifo"):
         for name in names:
