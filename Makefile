@@ -275,7 +275,7 @@ check-v2-core: ## the part of check-v2 that `make check` runs
 # A guest is some times slower than the machine, and so are its time limits.
 $(GUESTS:%=check-v2-%): check-v2-%: all
 	@echo "== cgroup v2 on $*"
-	$(Q)$(PYTEST_ENV) MEMCGFS_PATIENCE=3 tests/guest/run --fs $* \
+	$(Q)$(PYTEST_ENV) MEMCGFS_PATIENCE=3 MEMCGFS_BRIEF=1 tests/guest/run --fs $* \
 		--timeout $(GUEST_LIMIT) -- $(PYTEST)
 
 # CMD is the shell's, $ and quotes included.

@@ -2,6 +2,7 @@
 """Fixtures and the rules of a test run. The helpers are in lib/."""
 
 import faulthandler
+import gc
 import os
 import shutil
 import sys
@@ -50,6 +51,12 @@ def pytest_collection_modifyitems(config, items):
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [i for i in items if i not in out]
+
+
+def pytest_collection_finish(session):
+    """What is there now stays: no use in looking for garbage there again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionstart(session):
@@ -111,6 +118,7 @@ def watchdog(request, cgroups):
     dog.timer.start()
     yield
     dog.timer.cancel()
+    kernel.give_back_memory()
 
 
 @pytest.fixture(scope="session")

@@ -237,16 +237,27 @@ def keeps_no_more_bits(label, native, seen):
 
 
 def clear_suid(way):
+    modes = 0o6777, 0o2767, 0o2777, 0o4666
+
+    def each_in_turn(b):
+        for mode in modes:
+            os.chdir(f"{mode:o}")
+            way(b)
+            os.chdir("..")
+
     def clearing(a):
-        a.write("source", b"source")
-        for mode in (0o6777, 0o2767, 0o2777, 0o4666):
-            for user in (OWNER, STRANGER, MEMBER, ROOT):
-                a.write("file", b"content")
-                os.chown("file", OWNER.uid, OWNER.gid)
-                os.chmod("file", mode)
-                a.by(user, way)
-                a.stat("file")
-                os.unlink("file")
+        for mode in modes:
+            os.mkdir(f"{mode:o}")
+            a.write(f"{mode:o}/source", b"source")
+        for user in (OWNER, STRANGER, MEMBER, ROOT):
+            for mode in modes:
+                a.write(f"{mode:o}/file", b"content")
+                os.chown(f"{mode:o}/file", OWNER.uid, OWNER.gid)
+                os.chmod(f"{mode:o}/file", mode)
+            a.by(user, each_in_turn)
+            for mode in modes:
+                a.stat(f"{mode:o}/file")
+                os.unlink(f"{mode:o}/file")
     clearing.__name__ = f"test_suid_{way.__name__}"
     clearing.__doc__ = "Which suid and sgid bits are left after a change."
     return story(ROOT, leeway=keeps_no_more_bits)(clearing)
@@ -537,7 +548,7 @@ def test_names_of_other_namespaces(a):
              "system.posix_acl_default", "system.nfs4_acl", "trusted.",
              "trusted.mine", "security.", "security.mine", "security.selinux",
              "security.capability", "security.evm", "user", "userx.mine",
-             "User.mine", "btrfs.mine", "os2.mine",
+             "User.mine", "btrfs.mine", "os2.mine", "user.memcgfs",
              "trusted.overlay.opaque")
     for path in ("file", "dir", "link", "fifo"):
         for name in names:

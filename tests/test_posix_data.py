@@ -17,7 +17,8 @@ import time
 from lib import act, kernel
 from lib.act import OWNER, ROOT
 from lib.settings import scaled
-from lib.twin import flock_by_child, lock_by_child, read_all, story
+from lib.twin import (flock_by_child, lock_by_child, locks_by_child, read_all,
+                      story)
 from lib.wait import eventually
 
 PAGE = 4096
@@ -670,8 +671,7 @@ def test_posix_locks(a):
                (lock_by_child("file", fcntl.LOCK_EX, start, length),
                 lock_by_child("file", fcntl.LOCK_SH, start, length)))
     a.do(fcntl.lockf, fd, fcntl.LOCK_UN, 1, 3)
-    a.note("split", [lock_by_child("file", fcntl.LOCK_EX, n, 1)
-                     for n in range(8)])
+    a.note("split", locks_by_child("file", fcntl.LOCK_EX, range(8), 1))
     a.do(fcntl.lockf, fd, fcntl.LOCK_SH, 0, 0)
     a.note("all shared", (lock_by_child("file", fcntl.LOCK_SH),
                           lock_by_child("file", fcntl.LOCK_EX)))
@@ -807,8 +807,7 @@ def test_locks_of_ranges(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
 
     def held():
-        return [lock_by_child("file", fcntl.LOCK_EX, n, 1) == "locked"
-                for n in range(0, 50, 10)]
+        return locks_by_child("file", fcntl.LOCK_EX, range(0, 50, 10), 1)
 
     for kind, length, start in (
             (fcntl.LOCK_EX, 10, 0), (fcntl.LOCK_EX, 10, 10),

@@ -66,6 +66,12 @@ def die_with_parent():
     _checked(libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0))
 
 
+def give_back_memory():
+    """What was freed goes back to the system: the smaller this process, the
+    faster it forks, in user-mode Linux at 3 us a page."""
+    libc.malloc_trim(0)
+
+
 def renameat2(old, new, flags=0):
     _checked(libc.renameat2(AT_FDCWD, _path(old), AT_FDCWD, _path(new), flags))
 

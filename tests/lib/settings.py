@@ -6,6 +6,7 @@ MEMCGFS_SCRATCH      directory on the filesystem to back the mounts (/var/tmp)
 MEMCGFS_FLAVOUR      release, asan or tsan: how that binary was built
 MEMCGFS_LONG=1       the long forms of the tests that have one
 MEMCGFS_PATIENCE     factor on all time limits, for slow machines
+MEMCGFS_BRIEF=1      less of what is done many times, as under a sanitizer
 MEMCGFS_TEST_NATIVE=1  replace the mount by a bind mount: what compares with
                      native behaviour must pass, what is about pages must fail
 """
@@ -21,6 +22,7 @@ SCRATCH = os.environ.get("MEMCGFS_SCRATCH", "/var/tmp")
 FLAVOUR = os.environ.get("MEMCGFS_FLAVOUR", "release")
 SANITIZED = FLAVOUR in ("asan", "tsan")
 LONG = os.environ.get("MEMCGFS_LONG") == "1"
+BRIEF = SANITIZED or os.environ.get("MEMCGFS_BRIEF") == "1"
 NATIVE = os.environ.get("MEMCGFS_TEST_NATIVE") == "1"
 PATIENCE = float(os.environ.get("MEMCGFS_PATIENCE", 4 if SANITIZED else 1))
 
@@ -37,5 +39,5 @@ def seconds(n):
 
 
 def scaled(n):
-    """An amount of work, less of it under a sanitizer."""
-    return max(1, n // 5) if SANITIZED else n
+    """An amount of work, less of it where that is asked for."""
+    return max(1, n // 5) if BRIEF else n

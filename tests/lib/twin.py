@@ -159,17 +159,25 @@ def xattrs(path):
     return {n: os.getxattr(path, n, follow_symlinks=False) for n in names}
 
 
-def snapshot(directory, times=False):
+def snapshot(directory):
     """Everything below a directory, as root sees it."""
     found = {}
     for where, directories, files in os.walk(directory):
         for name in directories + files:
             path = os.path.join(where, name)
-            found[os.path.relpath(path, directory)] = describe(path, times)
+            found[os.path.relpath(path, directory)] = describe(path)
     return found
 
 
-def describe(path, times):
+def comparable(entries):
+    """What two trees made one after the other have in common."""
+    return {name: {key: forget_history(value) if key == "stat" else value
+                   for key, value in entry.items()
+                   if key not in ("times", "btime")}
+            for name, entry in entries.items()}
+
+
+def describe(path):
     st = os.lstat(path)
     kind = {"stat": attributes(st)}
     kind["xattrs"] = xattrs(path)
@@ -177,9 +185,8 @@ def describe(path, times):
         kind["data"] = hashlib.md5(open(path, "rb").read()).hexdigest()
     if stat.S_ISLNK(st.st_mode):
         kind["link"] = os.readlink(path)
-    if times:
-        kind["times"] = st.st_mtime_ns, st.st_ctime_ns
-        kind["btime"] = kernel.statx(path)[2]
+    kind["times"] = st.st_mtime_ns, st.st_ctime_ns
+    kind["btime"] = kernel.statx(path)[2]
     return kind
 
 
@@ -253,12 +260,11 @@ class Twins:
     def _compare_trees(self, native, backing, through):
         """Native and mount must be equal but for times and inodes; the mount
         must show its backing as it is, times included."""
-        one, two = snapshot(native), act.run(snapshot, through)
-        for entry in (*one.values(), *two.values()):
-            forget_history(entry["stat"])
+        seen = act.run(snapshot, through)
+        one = snapshot(backing)
+        assert one == seen, f"backing, mount:\n{tree_difference(one, seen)}"
+        one, two = comparable(snapshot(native)), comparable(seen)
         assert one == two, f"native, mount:\n{tree_difference(one, two)}"
-        one, two = snapshot(backing, True), act.run(snapshot, through, True)
-        assert one == two, f"backing, mount:\n{tree_difference(one, two)}"
 
 
 def story(*users, leeway=None):
@@ -287,6 +293,23 @@ def lock_by_child(path, kind, start=0, length=0):
         except OSError as error:
             return errno.errorcode[error.errno]
     return act.run(attempt)
+
+
+def locks_by_child(path, kind, starts, length):
+    """The same of some ranges, one after the other."""
+    def attempt(start):
+        try:
+            fcntl.lockf(fd, kind | fcntl.LOCK_NB, length, start)
+            return "locked"
+        except OSError as error:
+            return errno.errorcode[error.errno]
+
+    def attempts():
+        nonlocal fd
+        fd = os.open(path, os.O_RDWR)
+        return [attempt(start) for start in starts]
+    fd = -1
+    return act.run(attempts)
 
 
 def flock_by_child(path, kind):
