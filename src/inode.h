@@ -61,6 +61,7 @@ struct inode {
 	/* Which rule holds, and when that was looked up: see rulebook.h. */
 	_Atomic(const struct binding *) binding;
 	_Atomic uint32_t rule_epoch;
+	_Atomic uint32_t rule_serial;
 	_Atomic uint32_t rule_ms;
 	struct rule_dir *rule_dir; /* shard lock; of directories */
 	struct pin_state *pin; /* shard lock; see charge_pin.c */

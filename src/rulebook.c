@@ -33,6 +33,7 @@ struct rule_dir {
 	_Atomic uint32_t epoch;
 	_Atomic uint32_t checked_ms;
 	uint32_t reading; /* the book's, when its file was read */
+	uint32_t serial; /* none other has the same */
 	struct rulenode *node;
 	struct rulenode *above; /* what it was made from; NULL: the root */
 	struct rules *own; /* NULL: no rule file, or a refused one */
@@ -49,6 +50,7 @@ struct rulebook {
 	/* Grows when files are to be read again that haven't changed, as who
 	 * may enter a cgroup has. */
 	_Atomic uint32_t reading;
+	_Atomic uint32_t last_serial;
 	struct mover *mover;
 	pthread_mutex_t lock; /* for all below */
 	struct list refusals;
@@ -265,6 +267,7 @@ static struct rule_dir *draft_finish(struct draft *draft)
 	dir->own = draft->own ? rules_ref(draft->own) : NULL;
 	dir->id = draft->id;
 	dir->reading = draft->reading;
+	dir->serial = atomic_fetch_add(&draft->book->last_serial, 1) + 1;
 	if (*draft->reason)
 		dir->refusal = refusal_new(draft->book, draft->reason);
 	return dir;
@@ -401,8 +404,8 @@ const struct binding *rulebook_fallback(const struct rulebook *book)
 }
 
 /*
- * As long as no rule file changed, and it has not moved, what was decided
- * holds. Should it move meanwhile, it is looked up again soon.
+ * As long as its directory's snapshot is the same, and its name, what was
+ * decided holds. Should it move meanwhile, it is looked up again.
  */
 static void look_up(struct rulebook *book, struct inode *inode)
 {
@@ -421,13 +424,17 @@ static void look_up(struct rulebook *book, struct inode *inode)
 	if (!dir)
 		return;
 	epoch = atomic_load(&dir->epoch);
-	if (atomic_load(&inode->rule_epoch) != epoch &&
+	if ((atomic_load(&inode->rule_epoch) != epoch ||
+	     atomic_load(&inode->rule_serial) != dir->serial) &&
 	    rulenode_decide(dir->node, name, false, &decision) == 0) {
 		if (charge_bind(book->config.charge, inode,
 				bind(book, decision)))
 			mover_queue(book->mover, inode);
 		decision_unref(decision);
+		atomic_store(&inode->rule_serial, dir->serial);
 		atomic_store(&inode->rule_epoch, epoch);
+		if (!inode_is_named(table, inode, name))
+			atomic_store(&inode->rule_epoch, 0);
 	}
 	atomic_store(&inode->rule_ms, atomic_load(&dir->checked_ms));
 	rule_dir_unref(dir);

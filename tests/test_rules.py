@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules: which cgroup pays is said per directory and file, and may be changed
-while mounted."""
+"""Rules: which cgroup pays is said per directory and file."""
 
 import errno
 import os
@@ -10,8 +9,8 @@ import pytest
 
 from lib import actions, content
 from lib.judge import evict
-from lib.rules import is_owned, log_says, owned, put, read, write_rules
-from lib.settings import KIB, MIB
+from lib.rules import owned, put, read, write_rules
+from lib.settings import MIB
 from lib.wait import eventually
 
 
@@ -118,161 +117,6 @@ def test_copying_between_two_hosts(place):
         24 * MIB + 100, 3)
     place.judge.owned_by(place.other, place.source / "x.out", at_least=6144)
     place.judge.owned_by(place.target, place.source / "in", at_least=1)
-
-
-# Change
-
-
-def test_a_change_beside_the_mount(place):
-    """New opens within a second; what is resident moves by itself."""
-    put(place, "a", "sub/b")
-    rules = write_rules(place.source, "* io=auto")
-    place.cover()
-    read(place, "a", "sub/b")
-    owned(place, place.target, "a", "sub/b")
-    write_rules(place.source, f"* memcg={place.other.path}")
-    assert eventually(lambda: is_owned(place, place.other, "a"), 5)
-    assert eventually(lambda: is_owned(place, place.other, "sub/b"), 5)
-    rules.unlink()
-    assert eventually(lambda: is_owned(place, place.target, "a"), 5)
-
-
-def test_a_change_holds_for_new_opens_within_a_second(place):
-    put(place, "a", "b", "c", "sub/d")
-    place.cover()
-    read(place, "a", "sub/d")
-    write_rules(place.source, f"* memcg={place.other.path}")
-    assert eventually(lambda: (read(place, "b"),
-                               is_owned(place, place.other, "b"))[1], 1)
-    read(place, "a", "c", "sub/d")
-    owned(place, place.other, "a", "c", "sub/d")
-
-
-@pytest.mark.parametrize("how", ["write", "replace", "remove", "append"])
-def test_a_change_through_the_mount(place, how):
-    put(place, "a", "b")
-    write_rules(place.source, f"a memcg={place.other.path}")
-    if how == "remove":
-        write_rules(place.source, f"a memcg={place.other.path}",
-                    f"b memcg={place.other.path}")
-    place.cover()
-    read(place, "a")
-    owned(place, place.other, "a")
-    rules = place.mount / ".memcgfs"
-    text = f"b memcg={place.other.path}\n"
-    if how == "write":
-        rules.write_text(text)
-    elif how == "append":
-        with open(rules, "a") as f:
-            f.write(text)
-    elif how == "replace":
-        (place.mount / "new").write_text(text)
-        (place.mount / "new").rename(rules)
-    else:
-        rules.unlink()
-    read(place, "b")
-    owned(place, place.target if how == "remove" else place.other, "b")
-    expected = place.other if how == "append" else place.target
-    assert eventually(lambda: is_owned(place, expected, "a"), 5)
-
-
-def test_a_refused_change_is_no_change_of_the_rest(place):
-    """A file that was good and is bad now leaves its directory to the rules
-    from above; put right, it holds again."""
-    put(place, "a", "b")
-    write_rules(place.source, f"* memcg={place.other.path}")
-    place.cover()
-    read(place, "a")
-    owned(place, place.other, "a")
-    write_rules(place.source, f"* memcg={place.other.path} foo")
-    assert log_says(place, "rules refused: .memcgfs:1:", "foo")
-    read(place, "b")
-    owned(place, place.target, "b")
-    write_rules(place.source, f"* memcg={place.other.path}")
-    assert eventually(lambda: is_owned(place, place.other, "b"), 5)
-
-
-def read_slowly(path, go, size):
-    """Reads it in pieces while the test changes rules: every byte counts."""
-    with open(path, "rb", buffering=0) as f:
-        data = f.read(size // 4)
-        os.read(go, 1)
-        while part := f.read(64 * KIB):
-            data += part
-    return data == content.data(size, 5)
-
-
-@pytest.mark.parametrize("mode", ["io=auto", "io=strict"])
-def test_an_open_file_while_its_rule_changes(place, mode):
-    size = 8 * MIB
-    place.put(place.source, "a", size, seed=5)
-    write_rules(place.source, "* on_error=deny")
-    place.cover(mode)
-    go, gone = os.pipe()
-    child = place.start(read_slowly, place.mount / "a", go, size)
-    write_rules(place.source, f"* memcg={place.other.path}")
-    os.write(gone, b"x")
-    assert child.result()
-    os.close(go)
-    os.close(gone)
-    assert eventually(lambda: is_owned(place, place.other, "a"), 5)
-
-
-def write_steadily(path, go, size):
-    with open(path, "wb", buffering=0) as f:
-        data = content.data(size, 6)
-        for at in range(0, size, 64 * KIB):
-            f.write(data[at:at + 64 * KIB])
-            if at == size // 2:
-                os.read(go, 1)
-
-
-def test_dirty_data_while_the_rule_changes(place):
-    size = 8 * MIB
-    write_rules(place.source, "* io=auto")
-    place.cover()
-    go, gone = os.pipe()
-    child = place.start(write_steadily, place.mount / "a", go, size)
-    assert eventually(lambda: (place.source / "a").exists()
-                      and (place.source / "a").stat().st_size > size // 4)
-    write_rules(place.source, f"* memcg={place.other.path}")
-    os.write(gone, b"x")
-    child.result()
-    os.close(go)
-    os.close(gone)
-    assert (place.source / "a").read_bytes() == content.data(size, 6)
-    assert eventually(lambda: is_owned(place, place.other, "a"), 10)
-
-
-def test_renaming_into_the_reach_of_a_rule(place):
-    """The next open of its new name has its new rule; of a directory, all
-    that is in it."""
-    put(place, "a", "dir/b", "dir/sub/c")
-    (place.source / "libs").mkdir()
-    write_rules(place.source, f"/libs/** memcg={place.other.path}")
-    place.cover()
-    read(place, "a", "dir/b", "dir/sub/c")
-    owned(place, place.target, "a", "dir/b", "dir/sub/c")
-    (place.mount / "a").rename(place.mount / "libs/a")
-    (place.mount / "dir").rename(place.mount / "libs/dir")
-    names = ["libs/a", "libs/dir/b", "libs/dir/sub/c"]
-    read(place, *names)
-    owned(place, place.other, *names)
-    (place.mount / "libs/dir").rename(place.mount / "back")
-    read(place, "back/b", "back/sub/c")
-    owned(place, place.target, "back/b", "back/sub/c")
-
-
-def test_linking_into_the_reach_of_a_rule(place):
-    put(place, "a")
-    (place.source / "libs").mkdir()
-    write_rules(place.source, f"/libs/* memcg={place.other.path}")
-    place.cover()
-    read(place, "a")
-    owned(place, place.target, "a")
-    os.link(place.mount / "a", place.mount / "libs/a")
-    read(place, "libs/a")
-    owned(place, place.other, "libs/a")
 
 
 # Idle chargers
