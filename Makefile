@@ -40,9 +40,10 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,\
 	$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/%,\
 	$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+MAN := $(patsubst doc/%.scd,$(B)/man/%,$(sort $(wildcard doc/*.scd)))
 C_FILES := $(wildcard src/*.[ch] ctl/*.[ch] tests/*.[ch] tests/*/*.[ch] \
 	bench/*.[ch] demo/*.[ch])
-PYTHON_FILES := scripts/check-layers tests/guest/run tests/fuzz/run \
+PYTHON_FILES := scripts/check-layers scripts/manual tests/guest/run tests/fuzz/run \
 	$(wildcard tests/*.py tests/*/*.py bench/*.py scripts/*.py demo/*.py)
 SHELL_FILES := .ci/run scripts/check tests/guest/boot tests/guest/init \
 	$(wildcard scripts/*.sh demo/*.sh bench/*.sh tests/guest/*.sh)
@@ -95,7 +96,8 @@ LINK := $(CC) $(SANITIZE) $(SANITIZER_LIBS) -pthread $(CFLAGS) $(LDFLAGS)
 
 # ---- Build ----------------------------------------------------------------
 
-all: $(B)/memcgfs $(B)/mount.memcgfs $(B)/memcgfsctl ## build build/memcgfs and the like
+# Manual pages don't differ between flavours.
+all: $(B)/memcgfs $(B)/mount.memcgfs $(B)/memcgfsctl $(if $(SANITIZE),,man) ## build build/memcgfs and the like
 
 # mount(8) calls mount.TYPE; the program sees by its name how it is called.
 $(B)/mount.memcgfs: $(B)/memcgfs
@@ -108,6 +110,14 @@ $(B)/memcgfs: $(OBJS) $(B)/flags
 $(B)/memcgfsctl: $(CTL_OBJS) $(B)/flags
 	@echo "  LINK    $@"
 	$(Q)$(LINK) -o $@ $(CTL_OBJS) $(CTL_LIBS)
+
+man: $(MAN) ## make the manual pages, and prove that they tell all
+
+$(B)/man/%: doc/%.scd scripts/manual src/stats.h $(B)/memcgfs $(B)/memcgfsctl | have-deps
+	@echo "  MAN     $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)scripts/manual $(B)/memcgfs $(B)/memcgfsctl $(VERSION) $< >$@.scd
+	$(Q)scdoc <$@.scd >$@
 
 # All that unit tests are linked with.
 $(B)/libmemcgfs.a: $(filter-out %/main.o,$(OBJS)) $(B)/flags
@@ -314,6 +324,7 @@ format: ## bring the C code into format
 # mount(8) looks for mount.TYPE in /sbin only, whatever the prefix is.
 MOUNT_DIR ?= /sbin
 BIN_DIR := $(PREFIX)/bin
+MAN_DIR := $(PREFIX)/share/man
 EXAMPLES_DIR := $(PREFIX)/share/doc/memcgfs/examples
 EXAMPLES := $(wildcard conf/*)
 
@@ -323,11 +334,15 @@ install: all ## install into PREFIX (/usr/local) below DESTDIR
 	install -d $(DESTDIR)$(MOUNT_DIR) $(DESTDIR)$(EXAMPLES_DIR)
 	ln -sf $(BIN_DIR)/memcgfs $(DESTDIR)$(MOUNT_DIR)/mount.memcgfs
 	install -m 644 $(EXAMPLES) $(DESTDIR)$(EXAMPLES_DIR)
+	for page in $(MAN); do install -D -m 644 $$page \
+		$(DESTDIR)$(MAN_DIR)/man$${page##*.}/$${page##*/} || exit 1; done
 
 uninstall: ## remove what install has put there
 	rm -f $(DESTDIR)$(BIN_DIR)/memcgfs $(DESTDIR)$(BIN_DIR)/memcgfsctl \
 		$(DESTDIR)$(MOUNT_DIR)/mount.memcgfs
 	rm -f $(EXAMPLES:conf/%=$(DESTDIR)$(EXAMPLES_DIR)/%)
+	for page in $(MAN); do \
+		rm -f $(DESTDIR)$(MAN_DIR)/man$${page##*.}/$${page##*/}; done
 	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(EXAMPLES_DIR) \
 		$(DESTDIR)$(dir $(EXAMPLES_DIR))
 
@@ -347,4 +362,4 @@ help: ## list the targets
 
 .PHONY: all bench bench-ahead check check-asan check-integration check-layers \
 	check-tsan check-unit check-valgrind check-v2 check-v2-core $(GUESTS:%=check-v2-%) clean demo deps distclean \
-	force format fresh-reports fuzz fuzzers guest have-deps help install lint uninstall
+	force format fresh-reports fuzz fuzzers guest have-deps help install lint man uninstall

@@ -38,7 +38,7 @@ static void print_help(void)
 {
 	printf("usage: memcgfsctl [OPTION...] COMMAND [ARGUMENT...]\n\n"
 	       "Speaks to a running mount of memcgfs. MOUNTPOINT, or any path "
-	       "in the mount, is\nneeded where there are several.\n\n"
+	       "in the mount, is\nneeded where there are several.\n\noptions:\n"
 	       "    --json               the answer as it came: a JSON object "
 	       "on a line\n"
 	       "    -h, --help           this text\n"

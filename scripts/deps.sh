@@ -45,6 +45,8 @@ packages() {
 	build	liburing-dev	pc liburing
 	build	libnuma-dev	pc numa
 	build	uthash-dev	header uthash.h
+	build	python3		cmd python3
+	build	scdoc		cmd scdoc
 	libfuse	g++		cmd g++
 	libfuse	meson		cmd meson
 	libfuse	ninja-build	cmd ninja
@@ -64,6 +66,8 @@ packages() {
 	test	git		cmd git
 	test	fio		cmd fio
 	test	rsync		cmd rsync
+	test	man-db		cmd man
+	test	mandoc		cmd mandoc
 	test	e2fsprogs	cmd mkfs.ext4
 	test	xfsprogs	cmd mkfs.xfs
 	test	btrfs-progs	cmd mkfs.btrfs

@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include "log.h"
+#include "rules.h"
 #include "util.h"
 
 #include <stdio.h>
@@ -490,13 +491,23 @@ void options_clear(struct options *options)
 	*options = (struct options){ 0 };
 }
 
+/* One entry of a list: its form, and behind it or below what it means. */
+static void print_entry(const char *form, const char *help)
+{
+	printf("    %-20s%s%s\n", form, strlen(form) < 20 ? "" : "\n\t\t\t",
+	       help);
+}
+
 void options_print_help(void)
 {
+	const struct rules_attribute_info *info;
+
 	printf("usage: memcgfs [-f] [-d] -o memcg=PATH[,OPT...] SOURCE "
 	       "MOUNTPOINT\n\n"
 	       "Mounts the directory SOURCE on MOUNTPOINT (which may be the "
 	       "same) and charges the\nfile cache of all files in it to one "
 	       "memory cgroup.\n\n"
+	       "arguments:\n"
 	       "    -f\t\t\tstay in the foreground, log to stderr\n"
 	       "    -d\t\t\tthe same, and log every request\n"
 	       "    -h, --help\t\tthis text\n"
@@ -504,9 +515,11 @@ void options_print_help(void)
 	       "options behind -o (default):\n");
 	for (size_t i = 0; i < ARRAY_SIZE(option_table); i++)
 		if (option_table[i].argument)
-			printf("    %-20s%s%s\n", option_table[i].argument,
-			       strlen(option_table[i].argument) < 20 ?
-				       "" :
-				       "\n\t\t\t",
-			       option_table[i].help);
+			print_entry(option_table[i].argument,
+				    option_table[i].help);
+	printf("\nattributes of rules, see memcgfs-rules(5):\n");
+	for (int i = 0; i < RULES_ATTRIBUTES; i++) {
+		info = rules_attribute_info(i);
+		print_entry(info->form, info->help);
+	}
 }

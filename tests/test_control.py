@@ -13,7 +13,8 @@ import pytest
 
 from lib import act, actions, settings
 from lib.act import MATE, OWNER, STRANGER
-from lib.control import (CTL, addresses, ask, ask_raw, connect, ctl, ctl_fails,
+from lib.control import (CTL, EXPLAIN_KEYS, HOST_KEYS, RULE_KEYS, STATUS_KEYS,
+                         addresses, ask, ask_raw, connect, ctl, ctl_fails,
                          ctl_json, device_of, read_answer)
 from lib.mount import Mount, limit_fds, unmount
 from lib.settings import KIB, MIB
@@ -460,17 +461,6 @@ def test_refusals_are_told_to_those_who_may_read_the_file(place, mount):
 
 
 # What is said
-
-
-STATUS_KEYS = ["counters", "degraded", "hosts", "inodes", "io", "memcg",
-               "mountpoint", "passthrough", "pid", "refused_rules",
-               "rules_refused", "source", "version", "why_strict"]
-HOST_KEYS = ["charger", "host", "pinned_bytes", "restarts", "target",
-             "usage_bytes"]
-EXPLAIN_KEYS = ["asked", "charger", "foreign_bytes", "host", "open", "path",
-                "pinned", "read", "resident_bytes", "rule", "said_by",
-                "size_bytes", "target", "type", "version", "write"]
-RULE_KEYS = ["ahead", "io", "memcg", "on_error", "pin"]
 
 
 def test_status(place):

@@ -12,6 +12,17 @@ from . import act, settings
 CTL = settings.BINARY.parent / "memcgfsctl"
 LISTENS = 0x10000  # __SO_ACCEPTCON
 
+# What scripts rely on.
+STATUS_KEYS = ["counters", "degraded", "hosts", "inodes", "io", "memcg",
+               "mountpoint", "passthrough", "pid", "refused_rules",
+               "rules_refused", "source", "version", "why_strict"]
+HOST_KEYS = ["charger", "host", "pinned_bytes", "restarts", "target",
+             "usage_bytes"]
+EXPLAIN_KEYS = ["asked", "charger", "foreign_bytes", "host", "open", "path",
+                "pinned", "read", "resident_bytes", "rule", "said_by",
+                "size_bytes", "target", "type", "version", "write"]
+RULE_KEYS = ["ahead", "io", "memcg", "on_error", "pin"]
+
 
 def device_of(path):
     number = os.stat(path).st_dev
