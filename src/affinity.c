@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #define RELAX_AFTER 32
+/* He mostly stays where he is, and to look for him is a system call. */
+#define LOOK_EVERY 8
 
 static cpu_set_t allowed; /* set once, before there are threads */
 
@@ -16,6 +18,8 @@ static __thread struct {
 	bool follows;
 	int cpu; /* if it follows */
 	unsigned int small; /* requests since the last large one */
+	pid_t client; /* whom it follows, and his requests since a look */
+	unsigned int unseen;
 } self;
 
 static __thread struct task_file client_stat; /* of the last client */
@@ -72,7 +76,16 @@ static int cpu_of_sleeper(pid_t tid)
 
 void affinity_follow(pid_t tid)
 {
-	affinity_join(cpu_of_sleeper(tid));
+	int cpu;
+
+	if (self.follows && tid == self.client && ++self.unseen < LOOK_EVERY) {
+		self.small = 0;
+		return;
+	}
+	cpu = cpu_of_sleeper(tid);
+	self.client = cpu == AFFINITY_ANY ? 0 : tid;
+	self.unseen = 0;
+	affinity_join(cpu);
 }
 
 void affinity_join(int cpu)

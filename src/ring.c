@@ -15,6 +15,7 @@
 
 #define WORKER_SPIN_NS 50000
 #define CHARGER_SPIN_NS 100000
+#define LONG_YIELD_NS 10000
 #define READY_POLL_MS 20
 #define NOT_READY 1
 /* A call that so many chargers died of is at fault itself. */
@@ -78,6 +79,18 @@ static void cpu_relax(void)
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
 #endif
+}
+
+/*
+ * Lets others run who are ready to. False: they took long, so it is better to
+ * sleep. (A yield costs the rest of a time slice then, on Linux 6.18.)
+ */
+static bool yield_is_short(void)
+{
+	uint64_t before = now_ns();
+
+	sched_yield();
+	return now_ns() - before < LONG_YIELD_NS;
 }
 
 static int ring_map(int fd, struct ring **out)
@@ -218,7 +231,8 @@ bool ring_wait(struct ring *ring, unsigned int slot, uint64_t ns)
 				return true;
 			cpu_relax();
 		}
-		sched_yield();
+		if (!yield_is_short())
+			break;
 	}
 	/* Against ring_done(): it sees waiting, or this side sees DONE. */
 	atomic_store(&s->waiting, 1);
@@ -377,8 +391,8 @@ static unsigned int slot_take_spinning(struct ring_shared *shared)
 			slot = slot_take(shared);
 			cpu_relax();
 		}
-		if (slot == RING_SLOTS)
-			sched_yield();
+		if (slot == RING_SLOTS && !yield_is_short())
+			break;
 	}
 	atomic_store(&shared->spinner, 0);
 	return slot;

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #define MANY_SMALL 100
+#define MANY_LARGE 1000
 
 /* A client on a CPU of its own, asleep or busy until it may end. */
 struct client {
@@ -54,6 +55,16 @@ static cpu_set_t allowed_now(void)
 
 	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
 	return set;
+}
+
+static int first_cpu(void)
+{
+	cpu_set_t set = allowed_now();
+	int cpu = 0;
+
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	return cpu;
 }
 
 static int last_cpu(void)
@@ -102,6 +113,37 @@ static void test_follows_a_sleeper(void **state)
 	assert_int_equal(affinity_cpu(), AFFINITY_ANY);
 	now = allowed_now();
 	assert_true(CPU_EQUAL(&now, &before));
+}
+
+/*
+ * The same client is looked for only now and then: one who is gone meanwhile
+ * is still followed for a few requests. Another one is looked for at once.
+ */
+static void test_looks_now_and_then(void **state)
+{
+	struct client client = { .cpu = last_cpu() };
+	struct client other = { .cpu = first_cpu() };
+
+	(void)state;
+	client_start(&client);
+	client_start(&other);
+	follow(&client);
+	for (int i = 0; i < MANY_SMALL; i++) {
+		affinity_relax();
+		affinity_follow(client.tid);
+	}
+	assert_int_equal(affinity_cpu(), client.cpu);
+	follow(&other);
+	assert_int_equal(affinity_cpu(), other.cpu);
+	follow(&client);
+	client_stop(&client);
+	client_stop(&other);
+
+	affinity_follow(client.tid);
+	assert_int_equal(affinity_cpu(), client.cpu);
+	for (int i = 0; i < MANY_LARGE; i++)
+		affinity_follow(client.tid);
+	assert_int_equal(affinity_cpu(), AFFINITY_ANY);
 }
 
 static void test_leaves_the_busy_alone(void **state)
@@ -174,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_follows_a_sleeper),
+		cmocka_unit_test(test_looks_now_and_then),
 		cmocka_unit_test(test_leaves_the_busy_alone),
 		cmocka_unit_test(test_unknown_threads),
 		cmocka_unit_test(test_joins),
