@@ -185,11 +185,14 @@ int backing_write_fd(const struct backing *backing)
 	return backing->fds[BACKING_WRITE];
 }
 
-int backing_direct_fd(struct inode_table *table, struct backing *backing,
-		      bool writable)
+int backing_special_fd(struct inode_table *table, struct backing *backing,
+		       enum backing_use use)
 {
-	enum backing_use use = writable ? BACKING_DIRECT_WRITE :
-					  BACKING_DIRECT_READ;
+	static const int flags[BACKING_USES] = {
+		[BACKING_DIRECT_READ] = O_RDONLY | O_DIRECT,
+		[BACKING_DIRECT_WRITE] = O_RDWR | O_DIRECT,
+		[BACKING_QUIET_READ] = O_RDONLY | O_NOATIME,
+	};
 	struct inode *inode = backing->inode;
 	cleanup_close int opened = -1;
 	int fd;
@@ -199,8 +202,7 @@ int backing_direct_fd(struct inode_table *table, struct backing *backing,
 	inode_unlock(table, inode);
 	if (fd >= 0)
 		return fd;
-	opened = inode_open(table, inode,
-			    (writable ? O_RDWR : O_RDONLY) | O_DIRECT);
+	opened = inode_open(table, inode, flags[use]);
 	if (opened < 0)
 		return opened;
 	inode_lock(table, inode);

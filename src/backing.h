@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The file below an inode, while it is open through the mount: at most one
- * fd for reading, one for reading and writing and one for direct I/O, all
+ * fd for reading, one for reading and writing and one for each other way, all
  * shared by every open of the inode, and one passthrough id. All passthrough
  * opens of an inode have to use the same id (Linux 6.18 answers EBUSY, which
  * users see as EIO), so it is made once and published under the lock; who
@@ -20,6 +20,7 @@ enum backing_use {
 	BACKING_WRITE, /* O_RDWR */
 	BACKING_DIRECT_READ,
 	BACKING_DIRECT_WRITE,
+	BACKING_QUIET_READ, /* O_NOATIME */
 	BACKING_USES,
 };
 
@@ -70,9 +71,9 @@ struct reservation backing_close(struct inode_table *table,
 int backing_read_fd(const struct backing *backing);
 int backing_write_fd(const struct backing *backing);
 
-/* An fd for O_DIRECT; opened at the first call. Or -errno. */
-int backing_direct_fd(struct inode_table *table, struct backing *backing,
-		      bool writable);
+/* An fd for one of the other uses; opened at the first call. Or -errno. */
+int backing_special_fd(struct inode_table *table, struct backing *backing,
+		       enum backing_use use);
 
 /* The id for passthrough, registered at the first call; or -errno. */
 int backing_passthrough_id(struct inode_table *table, struct backing *backing,

@@ -572,8 +572,9 @@ static int finish_open(const struct charge_file *file,
 
 	/* As open(2) does where the filesystem has no direct I/O. */
 	if (request->flags & O_DIRECT) {
-		r = backing_direct_fd(file->charge->table, file->backing,
-				      file->writable);
+		r = backing_special_fd(file->charge->table, file->backing,
+				       file->writable ? BACKING_DIRECT_WRITE :
+							BACKING_DIRECT_READ);
 		r = r < 0 ? r : 0;
 	}
 	if (r == 0 && request->flags & O_TRUNC)

@@ -69,20 +69,34 @@ static int64_t file_call(const struct charge_file *file, struct ring_call *call)
 
 /* -- reading and writing -- */
 
-/* The fd to use: that for direct I/O where the file is open for it now. */
-static int io_fd(const struct charge_file *file, int flags, bool writable)
+/* The fd to read with, by how the file is open now. */
+static int read_fd(const struct charge_file *file, int flags)
+{
+	struct inode_table *table = file->charge->table;
+	int fd = -1;
+
+	if (flags & O_DIRECT)
+		return backing_special_fd(table, file->backing,
+					  BACKING_DIRECT_READ);
+	/* Who mounts without rights over files may be refused it. */
+	if (flags & O_NOATIME)
+		fd = backing_special_fd(table, file->backing,
+					BACKING_QUIET_READ);
+	return fd >= 0 ? fd : backing_read_fd(file->backing);
+}
+
+static int write_fd(const struct charge_file *file, int flags)
 {
 	if (flags & O_DIRECT)
-		return backing_direct_fd(file->charge->table, file->backing,
-					 writable);
-	return writable ? backing_write_fd(file->backing) :
-			  backing_read_fd(file->backing);
+		return backing_special_fd(file->charge->table, file->backing,
+					  BACKING_DIRECT_WRITE);
+	return backing_write_fd(file->backing);
 }
 
 int64_t charge_read(struct charge_read *read)
 {
 	struct charge *charge = read->file.charge;
-	int fd = io_fd(&read->file, read->flags, false);
+	int fd = read_fd(&read->file, read->flags);
 	struct ring_call call;
 
 	if (fd < 0)
@@ -104,14 +118,17 @@ int64_t charge_read(struct charge_read *read)
 int64_t charge_read_pipe(const struct charge_read *read, int pipe_fd)
 {
 	struct charge *charge = read->file.charge;
+	int fd = read_fd(&read->file, read->flags);
 	struct ring_call call = {
 		.op = RING_SPLICE,
-		.fd = backing_read_fd(read->file.backing),
+		.fd = fd,
 		.fd2 = pipe_fd,
 		.offset = read->offset,
 		.length = read->size,
 	};
 
+	if (fd < 0)
+		return fd;
 	stats_add(charge->stats, STATS_strict_reads, 1);
 	return file_call(&read->file, &call);
 }
@@ -150,7 +167,7 @@ static void note_end(const struct charge_write *write, int64_t written)
 int64_t charge_write(const struct charge_write *write)
 {
 	struct charge *charge = write->file.charge;
-	int fd = io_fd(&write->file, write->flags, true);
+	int fd = write_fd(&write->file, write->flags);
 	struct ring_call call;
 	void *buffer;
 	int64_t n;

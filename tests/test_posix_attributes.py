@@ -684,6 +684,51 @@ def test_what_moves_the_times(a):
 
 
 @story()
+def test_what_moves_the_access_time(a):
+    """It moves where it is older than the others (relatime)."""
+    def accessed(way, flags=os.O_RDONLY):
+        os.utime("file", ns=(5, 10**18))
+        fd = a.open("file", flags)
+        a.do(way, fd)
+        os.close(fd)
+        a.note("accessed", os.stat("file").st_atime_ns != 5)
+
+    def read(fd):
+        return os.read(fd, 10)
+
+    def read_past_the_end(fd):
+        return os.pread(fd, 10, 100_000)
+
+    def read_nothing(fd):
+        return os.read(fd, 0)
+
+    def read_large(fd):
+        return len(os.read(fd, 300_000))
+
+    def map_it(fd):
+        with mmap.mmap(fd, 1000, mmap.MAP_SHARED, mmap.PROT_READ) as m:
+            return m[0]
+
+    def send(fd):
+        out, into = os.pipe()
+        sent = os.sendfile(into, fd, 0, 100)
+        os.close(out)
+        os.close(into)
+        return sent
+
+    a.write("file", b"read me" * 50_000)
+    for way in (read, read_past_the_end, read_nothing, read_large, map_it,
+                send):
+        for flags in (os.O_RDONLY, os.O_RDWR, os.O_RDONLY | os.O_NOATIME,
+                      os.O_RDWR | os.O_NOATIME):
+            accessed(way, flags)
+    fd = a.open("file")
+    os.utime("file", ns=(2 * 10**18, 5))
+    a.do(os.read, fd, 10)
+    a.note("accessed", os.stat("file").st_atime_ns != 2 * 10**18)
+
+
+@story()
 def test_a_write_to_a_mapping_moves_the_times(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     os.ftruncate(fd, 8192)

@@ -285,16 +285,19 @@ static void test_direct(void **state)
 	struct backing *backing = open_backing(place, inode, false);
 	int read_fd, write_fd;
 
-	read_fd = backing_direct_fd(place->table, backing, false);
+	read_fd =
+		backing_special_fd(place->table, backing, BACKING_DIRECT_READ);
 	if (read_fd == -EINVAL) {
 		backing_close(place->table, backing);
 		unit_skip("this filesystem has no O_DIRECT");
 	}
 	assert_true(fcntl(read_fd, F_GETFL) & O_DIRECT);
 	assert_int_equal(fcntl(read_fd, F_GETFL) & O_ACCMODE, O_RDONLY);
-	assert_int_equal(backing_direct_fd(place->table, backing, false),
+	assert_int_equal(backing_special_fd(place->table, backing,
+					    BACKING_DIRECT_READ),
 			 read_fd);
-	write_fd = backing_direct_fd(place->table, backing, true);
+	write_fd =
+		backing_special_fd(place->table, backing, BACKING_DIRECT_WRITE);
 	assert_int_not_equal(write_fd, read_fd);
 	assert_int_equal(fcntl(write_fd, F_GETFL) & O_ACCMODE, O_RDWR);
 	backing_close(place->table, backing);
