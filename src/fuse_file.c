@@ -60,7 +60,11 @@ static void fill_info(struct fuse_front *front, struct inode *inode,
 	fi->fh = charge_file_pack(&reply->file);
 	fi->backing_id = reply->backing_id;
 	fi->direct_io = reply->direct_io;
-	fi->parallel_direct_writes = reply->direct_io;
+	/*
+	 * A write that takes several messages must not mix with another; of
+	 * direct I/O that is not asked.
+	 */
+	fi->parallel_direct_writes = (fi->flags & O_DIRECT) != 0;
 	fi->noflush =
 		!reply->file.writable ||
 		close_is_silent(inode_device(front->table, inode)->fs_type);

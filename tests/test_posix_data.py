@@ -91,6 +91,26 @@ def test_append(a):
     a.read("file")
 
 
+@story(OWNER)
+def test_large_writes_to_one_place_do_not_mix(a):
+    """Each is seen whole, though it takes several messages."""
+    size = 3 << 20
+    a.open("file", os.O_RDWR | os.O_CREAT)
+
+    def overwrite(byte):
+        fd = os.open("file", os.O_WRONLY)
+        for _ in range(3):
+            assert os.pwrite(fd, bytes([byte]) * size, 0) == size
+
+    mixed = 0
+    for _ in range(scaled(12)):
+        act.together([act.Child(overwrite, byte) for byte in b"ab"])
+        with open("file", "rb") as f:
+            mixed += len(set(f.read())) != 1
+    a.note("mixed", mixed)
+    os.unlink("file")
+
+
 @story()
 def test_vectors_and_their_flags(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
