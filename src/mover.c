@@ -32,6 +32,11 @@ struct mover {
 	pthread_t thread;
 	bool is_running;
 	int watch_fd; /* inotify */
+	/*
+	 * Set before the first watch: the thread hears of an event from the
+	 * kernel alone, and by this knows what was written before it.
+	 */
+	atomic_bool is_watching;
 	int wake_fd;
 	atomic_bool sweep;
 	atomic_bool stopping;
@@ -176,7 +181,8 @@ static void *mover_main(void *arg)
 			continue;
 		if (pfds[0].revents)
 			eventfd_read(mover->wake_fd, &count);
-		if (pfds[1].revents && read_events(mover))
+		if (pfds[1].revents && atomic_load(&mover->is_watching) &&
+		    read_events(mover))
 			mover->config.on_watch(mover->config.userdata);
 		if (atomic_exchange(&mover->sweep, false) ||
 		    now_ns() >= sweep_ns) {
@@ -249,6 +255,7 @@ void mover_watch(struct mover *mover, int dir_fd)
 	char path[PROC_FD_MAX + sizeof("/" RULEFILE_NAME)];
 	char dir[PROC_FD_MAX];
 
+	atomic_store(&mover->is_watching, true);
 	snprintf(path, sizeof(path), "%s/" RULEFILE_NAME,
 		 proc_fd_path(dir, dir_fd));
 	if (mover->watch_fd < 0 ||

@@ -13,6 +13,7 @@ import pytest
 
 from lib import act, actions, settings
 from lib.act import MATE, OWNER, STRANGER
+from lib.cgroup import rmdir
 from lib.control import (CTL, EXPLAIN_KEYS, HOST_KEYS, RULE_KEYS, STATUS_KEYS,
                          addresses, ask, ask_raw, connect, ctl, ctl_fails,
                          ctl_json, device_of, read_answer)
@@ -148,6 +149,17 @@ def test_a_mount_over_its_source(place):
     place.cover(path=place.source)
     [answer] = ctl_json("explain", place.source / "a")
     assert answer["path"] == "/a"
+
+
+def test_odd_mount_points(place, second, mount):
+    """mountinfo writes them with escapes."""
+    path = place.root / "with blank\ttab\\040 - x"
+    path.mkdir()
+    with second(path):
+        (place.root / "source2/a").write_text("a")
+        [answer] = ctl_json("explain", path / "a")
+        assert answer["path"] == "/a"
+        assert ctl_json("status", path)[0]["mountpoint"] == str(path)
 
 
 def test_a_part_that_is_bound_elsewhere(place, mount):
@@ -509,7 +521,7 @@ def test_status_of_what_is_wrong(place):
     [answer] = ctl_json("status", mount.path)
     assert {h["charger"] for h in answer["hosts"]} <= {"away", "running"}
     assert answer["degraded"] == ["1 rule file is refused"]
-    place.other.dir.rmdir()
+    assert eventually(lambda: rmdir(place.other.dir))
     os.posix_fadvise(fd := os.open(place.source / "a", os.O_RDONLY), 0, 0,
                      os.POSIX_FADV_DONTNEED)
     os.close(fd)
