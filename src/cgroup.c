@@ -666,6 +666,7 @@ static int level_room(const struct cgroup_version *version, int dir_fd,
 
 	room->bytes = UINT64_MAX;
 	room->anon_bytes = UINT64_MAX;
+	room->limit_bytes = UINT64_MAX;
 	room->reclaims = 0;
 	if (read_number(dir_fd, version->limit_file, &limit) < 0)
 		return 0;
@@ -686,6 +687,7 @@ static int level_room(const struct cgroup_version *version, int dir_fd,
 	usage = usage > cache ? usage - cache : 0;
 	/* v1 says "no limit" with the largest number of whole pages. */
 	if (limit < INT64_MAX / 4096 * 4096) {
+		room->limit_bytes = limit;
 		room->bytes = limit > usage ? limit - usage : 0;
 		room->anon_bytes =
 			room->bytes + level_swap(version, dir_fd, system_swap);
@@ -709,6 +711,7 @@ int cgroup_host_room(const struct cgroup_host *host, struct cgroup_room *room)
 	struct cgroup_room sum = {
 		.bytes = UINT64_MAX,
 		.anon_bytes = UINT64_MAX,
+		.limit_bytes = UINT64_MAX,
 	};
 	uint64_t system_swap = version->swap_limit_file ? free_swap() : 0;
 	char path[CGROUP_PATH_MAX];
@@ -730,6 +733,8 @@ int cgroup_host_room(const struct cgroup_host *host, struct cgroup_room *room)
 			sum.bytes = level.bytes;
 		if (level.anon_bytes < sum.anon_bytes)
 			sum.anon_bytes = level.anon_bytes;
+		if (level.limit_bytes < sum.limit_bytes)
+			sum.limit_bytes = level.limit_bytes;
 		if (own || version->reclaim_is_local)
 			sum.reclaims += level.reclaims;
 		slash = strrchr(path, '/');

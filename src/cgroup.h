@@ -101,6 +101,8 @@ struct cgroup_room {
 	 * swap contain those of memory, isn't relied on to swap.
 	 */
 	uint64_t anon_bytes;
+	/* The least limit, over the same. UINT64_MAX: none. */
+	uint64_t limit_bytes;
 	/*
 	 * Grows whenever pages of the host may have been reclaimed. v2:
 	 * pgsteal of memory.stat; v1, which lacks it: limits hit on the way

@@ -106,6 +106,9 @@ int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 /* The file is about to lose its last name: it isn't to be kept known. */
 void charge_conceal(struct charge *charge, struct inode *inode);
 
+/* Unpins a file whose last name went beside the mount. */
+void charge_check_pin(struct charge *charge, struct inode *inode);
+
 /* How an open would go, and a clause that says why. */
 struct charge_path {
 	enum policy_path path;

@@ -11,6 +11,7 @@
 #include "residency.h"
 #include "util.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 /* What is locked of an inode's file; there is one, or none, per inode. */
@@ -83,6 +84,18 @@ static bool is_pinned(struct charge *charge, struct inode *inode,
 	return is_pinned;
 }
 
+/* What a new pin of the inode by that host takes the place of. */
+static uint64_t held_by(struct charge *charge, struct inode *inode,
+			const struct host *host)
+{
+	uint64_t bytes;
+
+	inode_lock(charge->table, inode);
+	bytes = inode->pin && inode->pin->host == host ? inode->pin->bytes : 0;
+	inode_unlock(charge->table, inode);
+	return bytes;
+}
+
 static void install_pin(struct charge *charge, struct inode *inode,
 			struct pin_state *pin)
 {
@@ -132,7 +145,7 @@ void charge_pin(struct charge *charge, struct backing *backing)
 		.life = charger_life(host_charger(host)),
 		.bytes = bytes,
 	};
-	if (!host_pin(host, bytes)) {
+	if (!host_pin(host, bytes, held_by(charge, inode, host))) {
 		free(pin);
 		refuse_pin(charge, host);
 		return;
@@ -145,6 +158,31 @@ void charge_pin(struct charge *charge, struct backing *backing)
 		return;
 	}
 	install_pin(charge, inode, pin);
+}
+
+/* Whether its last name is gone, as beside the mount it may. */
+static bool is_nameless(struct charge *charge, struct inode *inode)
+{
+	int fd = inode_fd_get(charge->table, inode);
+	struct stat st;
+	bool is_nameless;
+
+	if (fd < 0)
+		return fd == -ESTALE;
+	is_nameless = fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && !st.st_nlink;
+	inode_fd_put(charge->table, inode);
+	return is_nameless;
+}
+
+void charge_check_pin(struct charge *charge, struct inode *inode)
+{
+	bool is_pinned;
+
+	inode_lock(charge->table, inode);
+	is_pinned = inode->pin;
+	inode_unlock(charge->table, inode);
+	if (is_pinned && is_nameless(charge, inode))
+		charge_unpin(charge, inode);
 }
 
 bool charge_needs_pin(struct charge *charge, struct inode *inode)

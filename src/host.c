@@ -30,6 +30,7 @@ struct host {
 	struct account *account;
 	/* What the kernel said last; relaxed, one thread refreshes. */
 	_Atomic uint64_t room_bytes;
+	_Atomic uint64_t limit_bytes;
 	_Atomic uint32_t reclaims;
 	_Atomic uint32_t lives; /* cgroups that the target has been, less 1 */
 	_Atomic uint64_t next_refresh_ns;
@@ -57,6 +58,8 @@ static void host_refresh(struct host *host)
 	if (cgroup_host_room(host->cgroup, &room) < 0)
 		return;
 	atomic_store_explicit(&host->room_bytes, room.bytes,
+			      memory_order_relaxed);
+	atomic_store_explicit(&host->limit_bytes, room.limit_bytes,
 			      memory_order_relaxed);
 	atomic_store_explicit(&host->reclaims, (uint32_t)room.reclaims,
 			      memory_order_relaxed);
@@ -259,21 +262,21 @@ uint64_t host_room(struct host *host)
 static uint64_t pin_budget(struct host *host)
 {
 	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * page_bytes();
-	uint64_t room;
+	uint64_t limit;
 
 	if (host->pin_max_bytes)
 		return host->pin_max_bytes;
 	host_refresh(host);
-	room = atomic_load_explicit(&host->room_bytes, memory_order_relaxed);
-	return (room < memory ? room : memory) / PINNED_PART;
+	limit = atomic_load_explicit(&host->limit_bytes, memory_order_relaxed);
+	return (limit < memory ? limit : memory) / PINNED_PART;
 }
 
-bool host_pin(struct host *host, uint64_t bytes)
+bool host_pin(struct host *host, uint64_t bytes, uint64_t held_bytes)
 {
 	uint64_t budget = pin_budget(host);
 	uint64_t before = atomic_fetch_add(&host->pinned_bytes, bytes);
 
-	if (before + bytes <= budget)
+	if (before + bytes <= budget + held_bytes)
 		return true;
 	host_unpin(host, bytes);
 	return false;

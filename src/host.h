@@ -25,7 +25,7 @@ struct host_config {
 	bool is_lazy; /* it is looked for when it is needed */
 	uint64_t timeout_ns; /* these two: see charger.h */
 	uint64_t idle_ns;
-	uint64_t pin_max_bytes; /* 0: a quarter of what its cache may take */
+	uint64_t pin_max_bytes; /* 0: a quarter of its limit */
 	/* Unless NULL: its charger was replaced, and all pins are gone. */
 	void (*lost_pins)(void *userdata);
 	void *userdata;
@@ -57,9 +57,10 @@ uint32_t host_reclaims(struct host *host);
 
 /*
  * Takes bytes out of the budget of what may be pinned; false: there aren't as
- * many left. And gives them back.
+ * many left. Bytes that are held already, and given back soon, count as left.
+ * And gives them back.
  */
-bool host_pin(struct host *host, uint64_t bytes);
+bool host_pin(struct host *host, uint64_t bytes, uint64_t held_bytes);
 void host_unpin(struct host *host, uint64_t bytes);
 uint64_t host_pinned(const struct host *host);
 

@@ -89,8 +89,8 @@ static const struct option option_table[] = {
 	  "a charger leaves its cgroup after S seconds without\n\t\t\twork, "
 	  "until it is needed again (60.0)" },
 	{ "pin_max", TYPE_SIZE, FIELD(pin_max), NULL, "pin_max=SIZE",
-	  "what a cgroup may have of pinned files\n\t\t\t(a quarter of what "
-	  "its cache may take)" },
+	  "what a cgroup may have of pinned files\n\t\t\t(a quarter of its "
+	  "limit)" },
 	{ "reconcile", TYPE_PERCENT, FIELD(reconcile_percent), NULL,
 	  "reconcile=PERCENT",
 	  "how much of one CPU may go into finding pages that\n\t\t\treclaim "

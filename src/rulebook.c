@@ -461,6 +461,7 @@ static void on_sweep(void *userdata, struct inode *inode)
 	struct rulebook *book = userdata;
 
 	rulebook_refresh(book, inode);
+	charge_check_pin(book->config.charge, inode);
 	if (charge_needs_pin(book->config.charge, inode))
 		mover_queue(book->mover, inode);
 }
