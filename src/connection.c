@@ -147,9 +147,9 @@ int connection_mount(const struct connection_config *config,
 		return -EIO;
 	}
 	exclude_own_mount(config);
-	transport_install(fuse, config->arena);
-	if (fuse_set_signal_handlers(fuse) < 0) {
-		log_error("cannot set signal handlers");
+	if (transport_install(fuse, config->arena) < 0 ||
+	    fuse_set_signal_handlers(fuse) < 0) {
+		log_error("cannot serve \"%s\"", config->places->mountpoint);
 		fuse_session_unmount(fuse);
 		return -EIO;
 	}
@@ -175,6 +175,7 @@ void connection_unmount(struct fuse_session *fuse)
 {
 	fuse_remove_signal_handlers(fuse);
 	fuse_session_unmount(fuse);
+	transport_remove();
 }
 
 const char *connection_last_words(void)

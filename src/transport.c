@@ -4,6 +4,7 @@
 
 #include "affinity.h"
 #include "util.h"
+#include "watch.h"
 
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
 #include <fcntl.h>
@@ -46,6 +47,7 @@ struct io_in {
 
 /* libfuse's userdata is the front's: a process has one transport. */
 static struct arena *transport_arena;
+static struct watch *transport_watch;
 
 /* The message that this thread works on. */
 static __thread struct {
@@ -98,6 +100,17 @@ static void follow_client(void)
 	message.large_client = 0;
 }
 
+/* A worker that rests or waits here is cancelled when the session ends. */
+static ssize_t receive(int fd, const struct iovec *iov, int count)
+{
+	ssize_t n;
+
+	watch_begin(transport_watch);
+	n = readv(fd, iov, count);
+	watch_end(transport_watch);
+	return n;
+}
+
 static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
 {
 	char *data = arena_buffer(transport_arena, 0);
@@ -115,9 +128,11 @@ static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
 	message.is_known = true;
 	message.expected = NULL;
 	message.is_here = false;
-	if (!data || size < WRITE_HEADERS_BYTES + ARENA_BUFFER_BYTES)
-		return read(fd, buf, size);
-	n = readv(fd, iov, 2);
+	if (!data || size < WRITE_HEADERS_BYTES + ARENA_BUFFER_BYTES) {
+		iov[0].iov_len = size;
+		return receive(fd, iov, 1);
+	}
+	n = receive(fd, iov, 2);
 	message.is_here = n >= (ssize_t)sizeof(header);
 	if (!message.is_here)
 		return n;
@@ -225,17 +240,35 @@ static int transport_clone(int fd)
 	return clone;
 }
 
-void transport_install(struct fuse_session *session, struct arena *arena)
+/* As many as can work at once, and one who is there for the next message. */
+static unsigned int watch_limit(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus > 2 ? (unsigned int)cpus : 2;
+}
+
+int transport_install(struct fuse_session *session, struct arena *arena)
 {
 	static const struct fuse_custom_io io = {
 		.read = transport_read,
 		.writev = transport_writev,
 		.clone_fd = transport_clone,
 	};
+	int r;
 
+	r = watch_new(watch_limit(), &transport_watch);
+	if (r < 0)
+		return r;
 	transport_arena = arena;
 	fuse_session_custom_io(session, &io, sizeof(io),
 			       fuse_session_fd(session));
+	return 0;
+}
+
+void transport_remove(void)
+{
+	transport_watch = watch_free(transport_watch);
 }
 
 const char *transport_payload(const char *data)

@@ -17,9 +17,12 @@ struct fuse_session;
 
 /*
  * To be called once the session is mounted. Where libfuse has no custom I/O,
- * messages are received, and their data copied, as usual.
+ * messages are received, and their data copied, as usual. 0 or -errno.
  */
-void transport_install(struct fuse_session *session, struct arena *arena);
+int transport_install(struct fuse_session *session, struct arena *arena);
+
+/* The session is served no more. */
+void transport_remove(void);
 
 /*
  * The largest read that can be answered through a pipe: its header takes one
