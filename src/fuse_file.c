@@ -13,6 +13,7 @@
 
 /* Smaller reads are faster copied than passed on by reference. */
 #define PIPE_MIN_BYTES (128 * 1024)
+#define SHORTEST_TIMEOUT 1e-6 /* seconds */
 
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -129,6 +130,19 @@ static int make_file(fuse_req_t req, int dir_fd, const char *name, int flags,
 	return fd;
 }
 
+/*
+ * The kernel asks for the attributes of a file that it has just made, unless
+ * it may keep them: and nobody can have mapped it yet. The shortest time makes
+ * it a tick of its clock, by which files' times go, too.
+ */
+static double attr_timeout_of_new(const struct fuse_entry_param *entry)
+{
+	if (entry->attr_timeout > 0 ||
+	    entry->attr.st_mode & (S_ISUID | S_ISGID))
+		return entry->attr_timeout;
+	return SHORTEST_TIMEOUT;
+}
+
 /* The new file's inode, opened; on success the inode has one lookup more. */
 static int adopt_file(struct fuse_front *front, struct job *job, int owned_fd,
 		      struct fuse_entry_param *entry,
@@ -157,6 +171,7 @@ static int adopt_file(struct fuse_front *front, struct job *job, int owned_fd,
 		return r;
 	}
 	front_fill_entry(front, request.inode, &st, entry);
+	entry->attr_timeout = attr_timeout_of_new(entry);
 	fill_info(front, request.inode, reply, &job->fi);
 	job->inode = request.inode;
 	return 0;
