@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
@@ -18,6 +19,7 @@ struct client {
 	bool busy;
 	atomic_int tid;
 	atomic_bool end;
+	sem_t over;
 };
 
 static void *client_main(void *arg)
@@ -29,24 +31,26 @@ static void *client_main(void *arg)
 	CPU_SET(client->cpu, &only);
 	sched_setaffinity(0, sizeof(only), &only);
 	client->tid = (int)syscall(SYS_gettid);
-	while (!client->end)
-		if (!client->busy)
-			unit_sleep_ms(5);
+	while (client->busy && !client->end)
+		;
+	sem_wait(&client->over);
 	return NULL;
 }
 
 static void client_start(struct client *client)
 {
+	sem_init(&client->over, 0, 0);
 	pthread_create(&client->thread, NULL, client_main, client);
 	while (!client->tid)
 		unit_sleep_ms(1);
-	unit_sleep_ms(20); /* now it sleeps, most of the time */
 }
 
 static void client_stop(struct client *client)
 {
 	client->end = true;
+	sem_post(&client->over);
 	pthread_join(client->thread, NULL);
+	sem_destroy(&client->over);
 }
 
 static cpu_set_t allowed_now(void)
@@ -84,11 +88,13 @@ static void relax_fully(void)
 		affinity_relax();
 }
 
-/* It may have been awake for a moment when it was looked at. */
+/* It takes a moment to fall asleep. */
 static void follow(const struct client *client)
 {
-	for (int i = 0; i < 100 && affinity_cpu() != client->cpu; i++)
+	for (int ms = 0; ms < 10000 && affinity_cpu() != client->cpu; ms++) {
 		affinity_follow(client->tid);
+		unit_sleep_ms(1);
+	}
 }
 
 static void test_follows_a_sleeper(void **state)
