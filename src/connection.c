@@ -182,3 +182,8 @@ const char *connection_last_words(void)
 {
 	return fuse_said;
 }
+
+const char *connection_library_version(void)
+{
+	return fuse_pkgversion();
+}

@@ -30,6 +30,9 @@ int connection_serve(struct fuse_session *fuse, int max_threads);
 
 void connection_unmount(struct fuse_session *fuse);
 
+/* Of libfuse. */
+const char *connection_library_version(void);
+
 /* What libfuse logged last. */
 const char *connection_last_words(void);
 

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A session, 1: a mount's life; see session.h. */
+#include "session_priv.h"
+
+#include "affinity.h"
+#include "log.h"
+#include "process.h"
+#include "sandbox.h"
+#include "util.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define IDLE_BACKING_NS 10000000000ull
+
+/* -- readiness -- */
+
+/* False: who waited for the mount is gone, by Ctrl-C say. */
+static bool report(struct session *session, signed char result)
+{
+	bool heard = true;
+
+	if (session->report_fd >= 0)
+		heard = write(session->report_fd, &result, 1) == 1;
+	session->report_fd = close_fd(session->report_fd);
+	return heard;
+}
+
+/* Called by the front when the kernel is ready to be served. */
+static void on_ready(void *userdata, const char *why_strict)
+{
+	struct session *session = userdata;
+
+	if (why_strict && !session->host) {
+		log_error("memcg=%s: %s", session->options.memcg, why_strict);
+		fuse_session_exit(session->fuse);
+		return;
+	}
+	atomic_store(&session->why_strict, why_strict);
+	if (why_strict)
+		log_warning("all reads and writes are strict: %s", why_strict);
+	if (session->host && session->kpagecgroup_fd < 0)
+		log_warning("page owners can't be read: what is resident "
+			    "already is dropped at first open");
+	if (inode_device(session->table, inode_table_root(session->table))
+		    ->mount_fd < 0)
+		log_warning("files can't be opened by handle: each one that "
+			    "the kernel remembers costs a descriptor");
+	if (session->unprotected && session->host)
+		log_info("chargers are not protected from the OOM killer "
+			 "(no CAP_SYS_RESOURCE)");
+	session->is_ready = true;
+	if (!session->options.foreground)
+		process_let_go_of_terminal();
+	if (!report(session, 0))
+		fuse_session_exit(session->fuse);
+}
+
+/* -- now and then -- */
+
+static void on_signal(void *userdata)
+{
+	session_log_report(userdata);
+}
+
+static void on_tick(void *userdata)
+{
+	struct session *session = userdata;
+
+	backing_expire(session->table, now_ns() - IDLE_BACKING_NS);
+	if (fuse_session_exited(session->fuse))
+		session_hurry(session);
+}
+
+static int start_janitor(struct session *session)
+{
+	struct janitor_config config = {
+		.on_signal = on_signal,
+		.on_tick = on_tick,
+		.userdata = session,
+	};
+	int r;
+
+	r = janitor_new(&config, &session->janitor);
+	return r < 0 ? log_error_errno(r, "cannot start the janitor") : 0;
+}
+
+/* -- its parts -- */
+
+static struct inode_limits fd_limits(void)
+{
+	struct rlimit files;
+	unsigned int n = 1024;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		n = files.rlim_cur < 65536 ? (unsigned int)files.rlim_cur :
+					     65536;
+	return (struct inode_limits){
+		.path_fds = n / 4 < 128 ? 128 : n / 4,
+		.idle_backings = n / 4 < 128 ? 128 : n / 4,
+	};
+}
+
+static int make_table(struct session *session)
+{
+	struct inode_limits limits = fd_limits();
+	struct inode_hooks hooks = backing_hooks;
+	int fd, r;
+
+	fd = open(session->places.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return log_error_errno(-errno, "SOURCE \"%s\"",
+				       session->options.source);
+	hooks.release_rules = rule_dir_unref;
+	r = inode_table_new(fd, &limits, &hooks, &session->table);
+	return r < 0 ? log_error_errno(r, "SOURCE \"%s\"",
+				       session->options.source) :
+		       0;
+}
+
+static int make_front(struct session *session)
+{
+	const struct options *options = &session->options;
+	struct charge_config charge = {
+		.fallback = session->fallback,
+		.stats = &session->stats,
+		.arena = session->arena,
+		.sees_owners = session->kpagecgroup_fd >= 0,
+	};
+	struct fuse_front_config front = {
+		.table = session->table,
+		.attr_timeout = options->attr_timeout,
+		.entry_timeout = options->entry_timeout,
+		.max_threads = (unsigned int)options->max_threads,
+		.patience_ns = (uint64_t)(options->charger_timeout * 1e9),
+		.ready = on_ready,
+		.userdata = session,
+	};
+	int r;
+
+	r = charge_new(&charge, &session->charge);
+	if (r < 0)
+		return log_error_errno(r, "cannot start");
+	charge_set_table(session->charge, session->table);
+	r = session_make_book(session);
+	if (r < 0)
+		return r;
+	front.charge = session->charge;
+	front.book = session->book;
+	r = fuse_front_new(&front, &session->front);
+	return r < 0 ? log_error_errno(r, "cannot start") : 0;
+}
+
+static int connect_and_mount(struct session *session)
+{
+	struct connection_config config = {
+		.places = &session->places,
+		.memcg = session->host ? host_target(session->host) :
+					 session->options.memcg,
+		.mount_options = session->options.mount_options,
+		.debug = session->options.debug,
+		.front = session->front,
+		.table = session->table,
+		.arena = session->arena,
+	};
+	int r;
+
+	r = connection_new(&config, &session->fuse);
+	if (r == 0)
+		r = connection_mount(&config, session->fuse);
+	session->is_mounted = r == 0;
+	return r;
+}
+
+/* Where owners can't be read, a claim drops all, which is no small thing. */
+static int start_reconciler(struct session *session)
+{
+	struct reconciler_config config = {
+		.table = session->table,
+		.charge = session->charge,
+		.percent = session->options.reconcile_percent,
+	};
+	int r;
+
+	if (session->kpagecgroup_fd < 0)
+		return 0;
+	r = reconciler_new(&config, &session->reconciler);
+	return r < 0 ? log_error_errno(r, "cannot start the reconciler") : 0;
+}
+
+/* The mount does without, but says so. */
+static int start_control(struct session *session)
+{
+	struct control_config config = {
+		.mountpoint = session->places.mountpoint,
+		.table = session->table,
+		.book = session->book,
+		.charge = session->charge,
+		.report = session_take_report,
+		.reload = session_reload,
+		.userdata = session,
+	};
+	int r;
+
+	r = control_new(&config, &session->control);
+	if (r < 0)
+		log_warning("memcgfsctl can't speak to this mount: %s",
+			    strerror(-r));
+	return 0;
+}
+
+/* -- its life -- */
+
+static int session_start(struct session *session)
+{
+	int r;
+
+	affinity_init();
+	process_raise_limits();
+	session->unprotected = !process_protect_from_oom();
+	r = sandbox_drop_daemon_capabilities();
+	if (r < 0)
+		return log_error_errno(r, "cannot drop capabilities");
+	r = places_resolve(&session->places, session->options.source,
+			   session->options.mountpoint);
+	if (r == 0 && session->options.io_uring)
+		r = connection_check_uring();
+	if (r < 0)
+		return r;
+	/* Before there are threads, and memory to be inherited. */
+	r = spawner_new(&session->spawner);
+	if (r < 0)
+		return log_error_errno(r, "cannot start the spawner");
+	janitor_block_signals();
+	r = session_start_cgroups(session);
+	if (r == 0)
+		r = make_table(session);
+	if (r == 0)
+		r = make_front(session);
+	if (r == 0)
+		r = connect_and_mount(session);
+	if (r == 0)
+		r = start_janitor(session);
+	if (r == 0)
+		r = start_reconciler(session);
+	if (r == 0)
+		r = start_control(session);
+	return r;
+}
+
+/*
+ * Nobody serves requests any more. The mount goes first: it is what the
+ * front's threads may be waiting for.
+ */
+static void session_stop(struct session *session)
+{
+	if (session->hosts)
+		session_hurry(session);
+	janitor_free(session->janitor);
+	reconciler_free(session->reconciler);
+	control_free(session->control);
+	if (session->is_mounted)
+		connection_unmount(session->fuse);
+	fuse_front_free(session->front);
+	rulebook_stop(session->book);
+	inode_table_free(session->table);
+	if (session->fuse)
+		fuse_session_destroy(session->fuse);
+	charge_free(session->charge);
+	hosts_free(session->hosts);
+	rulebook_free(session->book);
+	spawner_free(session->spawner);
+	arena_free(session->arena);
+	account_free(session->books);
+	cgroup_tree_free(session->tree);
+	close_fd(session->kpagecgroup_fd);
+	options_clear(&session->options);
+}
+
+int session_run(const struct options *options, int report_fd)
+{
+	struct session session = {
+		.options = *options,
+		.report_fd = report_fd,
+		.kpagecgroup_fd = -1,
+	};
+	int r;
+
+	r = session_start(&session);
+	if (r == 0) {
+		r = connection_serve(session.fuse, session.options.max_threads);
+		if (!session.is_ready && r < 0)
+			log_error("the kernel refused the mount: %s",
+				  connection_last_words());
+		if (!session.is_ready)
+			r = -EIO;
+	}
+	session_stop(&session);
+	report(&session, -1);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A session, 4: what is reported of it; see session_priv.h. */
+#include "session_priv.h"
+
+#include "log.h"
+#include "util.h"
+
+#include <string.h>
+
+#define REPORT_BYTES 8192
+
+static struct report_source report_source(struct session *session)
+{
+	return (struct report_source){
+		.mount = {
+			.source = session->places.source,
+			.mountpoint = session->places.mountpoint,
+			.memcg = session->options.memcg,
+			.io = policy_io_name(session->options.io),
+			.why_strict = atomic_load(&session->why_strict),
+			.sees_owners = session->kpagecgroup_fd >= 0,
+			.pid = getpid(),
+		},
+		.stats = &session->stats,
+		.table = session->table,
+		.hosts = session->hosts,
+		.book = session->book,
+	};
+}
+
+void session_take_report(void *userdata, struct stats_snapshot *snapshot)
+{
+	struct report_source source = report_source(userdata);
+
+	report_take(&source, snapshot);
+}
+
+/* The whole report, however long: in a string to be freed; NULL: no memory. */
+static char *render_status(struct session *session)
+{
+	size_t size = REPORT_BYTES;
+	struct stats_snapshot snapshot;
+	char *text;
+
+	session_take_report(session, &snapshot);
+	for (;;) {
+		text = malloc(size);
+		if (!text)
+			break;
+		stats_render_text(&snapshot, text, size);
+		if (strlen(text) + 1 < size)
+			break;
+		free(text);
+		size *= 2;
+	}
+	stats_clear(&snapshot);
+	return text;
+}
+
+void session_log_report(struct session *session)
+{
+	cleanup_free char *text = render_status(session);
+	char *rest = text;
+	char *line;
+
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_info("%s", line);
+}
