@@ -252,8 +252,9 @@ def test_dead_chargers_are_replaced_unseen(covered):
             killed += kill(pid)
         time.sleep(0.05)
     act.together(children, 30)
+    count = appender.result()
     lines = (covered.source / "log").read_text().splitlines()
-    assert lines == ["%09d" % n for n in range(appender.result())]
+    assert lines == ["%09d" % n for n in range(count)]
     assert killed >= 5, "there was nobody to kill"
     evict(*covered.source.iterdir())
     covered.run(content.digest, covered.mount / "f1")
