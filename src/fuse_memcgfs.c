@@ -15,6 +15,7 @@
 #include "util.h"
 
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -311,6 +312,25 @@ static const char *why_no_passthrough(struct fuse_conn_info *conn)
 	return NULL;
 }
 
+/*
+ * How many filesystems may lie between the source and its device, for files
+ * to pass through. What the source needs, and no more: the kernel allows two
+ * in all, counts ours for one, and overlayfs shall work on top of it.
+ */
+static unsigned int backing_depth(const struct fuse_front *front)
+{
+	struct inode *root = inode_table_root(front->table);
+
+	switch (inode_device(front->table, root)->fs_type) {
+	case OVERLAYFS_SUPER_MAGIC:
+	case ECRYPTFS_SUPER_MAGIC:
+	case FUSE_SUPER_MAGIC:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	/* Wanted where the kernel has them. */
@@ -334,8 +354,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	/* It truncates a running program, and says ETXTBSY after (6.18). */
 	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
 	why_strict = why_no_passthrough(conn);
-	/* One filesystem may lie between: overlayfs on top still works. */
-	conn->max_backing_stack_depth = 1;
+	conn->max_backing_stack_depth = backing_depth(front);
 	conn->max_write = ARENA_BUFFER_BYTES;
 	conn->max_read = (unsigned int)transport_max_read();
 	conn->max_background = MAX_BACKGROUND;

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lib import act, actions, content, settings
+from lib.control import ctl_json
 from lib.judge import evict
 from lib.mount import mounts_at, unmount_below
 from lib.settings import MIB, scaled
@@ -149,6 +150,64 @@ def test_a_mount_of_a_mount(place):
         assert place.run(content.digest, outer / "file") == \
             content.md5(content.data(100_000))
         act.command(["umount", outer])
+
+
+def overlay(place, lower, *upper):
+    """overlayfs, for what is written: over a directory (and its work)."""
+    where = place.root / "overlay"
+    where.mkdir()
+    options = f"lowerdir={lower}"
+    if upper:
+        options += f",upperdir={upper[0]},workdir={upper[1]}"
+    act.command(["mount", "-t", "overlay", "none", "-o", options, where])
+    return where
+
+
+@pytest.mark.parametrize("way", ["io=auto", "io=strict"])
+def test_overlayfs_on_top(place, way):
+    """Of images whose layers are in the mount: what is read of the lower
+    directory is the target's, and so is what is written to the upper one."""
+    for name in ("lower", "upper", "work"):
+        (place.source / name).mkdir()
+    for name in ("kept", "changed", "removed"):
+        place.put(place.source / "lower", name, MIB)
+    mount = place.cover(way)
+    top = overlay(place, mount / "lower", mount / "upper", mount / "work")
+    assert place.run(content.digest, top / "kept") == \
+        content.md5(content.data(MIB))
+    place.judge.owned_by(place.target, place.source / "lower/kept",
+                         at_least=256)
+
+    place.run(actions.write_new, top / "new")
+    place.run(os.truncate, top / "changed", 1000)
+    place.run(os.unlink, top / "removed")
+    place.run(os.rename, top / "new", top / "newer")
+    assert sorted(os.listdir(top)) == ["changed", "kept", "newer"]
+    assert (top / "newer").read_bytes() == actions.expected()
+    assert (top / "changed").read_bytes() == content.data(MIB)[:1000]
+    assert (place.source / "lower/changed").stat().st_size == MIB
+    place.judge.owned_by(place.target, place.source / "upper/newer",
+                         at_least=768)
+    act.command(["umount", top])
+
+
+def test_a_source_on_overlayfs(place):
+    """It is read by passthrough, too."""
+    for name in ("lower", "upper", "work"):
+        (place.root / name).mkdir()
+    place.put(place.root / "lower", "file", MIB)
+    source = overlay(place, place.root / "lower", place.root / "upper",
+                     place.root / "work")
+    mount = place.cover(source=source)
+    for _ in range(2):
+        assert place.run(content.digest, mount / "file") == \
+            content.md5(content.data(MIB))
+    [answer] = ctl_json("status", mount.path)
+    assert answer["counters"]["opens_passthrough"] == 2
+    place.run(actions.write_new, mount / "new")
+    assert (source / "new").read_bytes() == actions.expected()
+    mount.stop()
+    act.command(["umount", source])
 
 
 def count_tree(directory):
