@@ -169,8 +169,6 @@ static int set_size(struct fuse_front *front, const struct job *job)
 {
 	struct charge_file file = file_of(front, &job->fi);
 
-	if (!job->setattr.has_fi)
-		rulebook_refresh(front->book, job->inode);
 	return charge_truncate(front->charge, job->inode,
 			       job->setattr.has_fi ? &file : NULL,
 			       (uint64_t)job->setattr.attr.st_size,
@@ -231,6 +229,12 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 
 	if (fi)
 		job.fi = *fi;
+	if (!(to_set & FUSE_SET_ATTR_SIZE)) {
+		run_setattr(front_of(req), &job);
+		return;
+	}
+	if (!fi)
+		rulebook_refresh(front_of(req)->book, job.inode);
 	front_dispatch(&job);
 }
 

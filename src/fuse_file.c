@@ -83,7 +83,6 @@ static void run_open(struct fuse_front *front, struct job *job)
 	struct charge_reply reply;
 	int r;
 
-	rulebook_refresh(front->book, job->inode);
 	r = charge_open(front->charge, &request, &reply);
 	if (r < 0) {
 		fuse_reply_err(job->req, -r);
@@ -98,6 +97,7 @@ static void run_open(struct fuse_front *front, struct job *job)
 		charge_close(&reply.file);
 }
 
+/* Its rules say before whose gate it waits. */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct job job = {
@@ -107,6 +107,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.run = run_open,
 	};
 
+	rulebook_refresh(front_of(req)->book, job.inode);
 	front_dispatch(&job);
 }
 
@@ -219,6 +220,10 @@ static void run_create(struct fuse_front *front, struct job *job)
 	adopt_and_reply(front, job, create_in(front, job));
 }
 
+/*
+ * An empty file has no pages, and needs no charger: it is made at once, not
+ * behind others that wait for the directory's host.
+ */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
@@ -226,13 +231,11 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		.req = req,
 		.inode = front_inode(front_of(req), parent),
 		.fi = *fi,
-		.run = run_create,
 		.payload = name,
-		.payload_size = strlen(name) + 1,
 		.create_mode = mode,
 	};
 
-	front_dispatch(&job);
+	run_create(front_of(req), &job);
 }
 
 /* Without a name no handle finds the file: its fd is kept. */
@@ -258,11 +261,10 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode,
 		.req = req,
 		.inode = front_inode(front_of(req), parent),
 		.fi = *fi,
-		.run = run_tmpfile,
 		.create_mode = mode,
 	};
 
-	front_dispatch(&job);
+	run_tmpfile(front_of(req), &job);
 }
 
 /* -- reading and writing: strict files alone come here -- */

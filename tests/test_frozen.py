@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import act, content
-from lib.cgroup import Hierarchy
+from lib import act, content, settings
+from lib.cgroup import Hierarchy, alive
+from lib.rules import write_rules
 from lib.settings import KIB, MIB
 from lib.wait import eventually
 
@@ -134,6 +135,37 @@ def test_more_clients_than_threads_wait(place, standstill):
         assert time.monotonic() - begin < 2
     for n, child in enumerate(waiting):
         assert child.result()[0] == content.md5(content.data(8 * KIB)), n
+
+
+@pytest.mark.parametrize("io", ["auto", "strict"])
+def test_files_of_another_target_go_on(place, standstill, io):
+    """Files that a rule gives to another target are opened, read, written
+    and made, in the same directory, while many wait for this one."""
+    write_rules(place.source, f"*.other memcg={place.other.path}")
+    for n in range(30):
+        place.put(place.source, f"f{n}", 8 * KIB)
+        place.put(place.source, f"f{n}.other", MIB, n)
+    mount = place.cover("charger_timeout=20", "max_threads=32", f"io={io}")
+
+    def use(n):
+        path = mount / f"f{n}.other"
+        assert content.digest(path) == content.md5(content.data(MIB, n))
+        content.write(path, 100_000, n + 1)
+        content.write(mount / f"new{n}.other", 100_000, n)
+        return content.digest(path)
+
+    with standstill(mount):
+        waiting = [place.start(try_to_read, mount / f"f{n}") for n in range(30)]
+        time.sleep(1)
+        begin = time.monotonic()
+        for n in range(30):
+            assert place.run(use, n) == content.md5(content.data(100_000, n + 1))
+        assert time.monotonic() - begin < settings.seconds(8)
+        assert any(alive(child.pid) for child in waiting)
+        place.judge.owned_by(place.other, *place.source.glob("*.other"),
+                             at_least=30)
+    for child in waiting:
+        assert child.result()[0] == content.md5(content.data(8 * KIB))
 
 
 def test_a_write_that_timed_out_is_not_made_later(place, standstill):

@@ -78,7 +78,12 @@ def test_the_unlucky_first_job(place, mode):
 
     place.cover(mode)
     place.run(read_all, own)
+    hits, usage = place.reader.limit_hits(), place.reader.usage()
+    assert hits > 0  # by the control
     assert place.run(read_all, place.mount.path) == 0
+    assert place.reader.limit_hits() == hits, "something was reclaimed for it"
+    assert place.reader.oom_kills() == 0
+    assert abs(place.reader.usage() - usage) < 2 * MIB
     place.judge.owned_by(place.reader, own, at_least=own_pages)
     place.judge.owned_by(place.target, place.source, at_least=pages)
 

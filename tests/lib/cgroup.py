@@ -18,12 +18,14 @@ VERSIONS = {
         "reclaim": "memory.force_empty",
         "file": "total_cache", "dirty": "total_dirty",
         "events": "memory.oom_control", "io": None,
+        "limit hits": ("memory.failcnt", None),
         "delegation": None, "delegated files": ["cgroup.procs", "tasks"]},
     2: {"limit": "memory.max", "usage": "memory.current",
         "high": "memory.high", "low": "memory.low", "soft limit": None,
         "reclaim": "memory.reclaim",
         "file": "file", "dirty": "file_dirty",
         "events": "memory.events", "io": "io.stat",
+        "limit hits": ("memory.events", "max"),
         "delegation": "cgroup.subtree_control",
         "delegated files": ["cgroup.procs", "cgroup.threads",
                             "cgroup.subtree_control"]},
@@ -126,6 +128,11 @@ class Cgroup:
     def dirty_bytes(self):
         """The part of it that is to be written to disk."""
         return self.keyed("memory.stat", self.hierarchy.names["dirty"])
+
+    def limit_hits(self):
+        """How often its limit was met, and something reclaimed for it."""
+        file, key = self.hierarchy.names["limit hits"]
+        return self.keyed(file, key) if key else int(self.read(file))
 
     def oom_kills(self):
         """Processes that were killed here for want of memory."""
