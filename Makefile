@@ -258,7 +258,7 @@ check-valgrind: $(UNIT_TESTS) ## unit tests under valgrind's memcheck
 	done
 
 FUZZ_SECONDS = 60
-fuzz: ## fuzz the parsers of options and rules, for a minute each
+fuzz: ## fuzz the parsers of options, rules and requests, for a minute each
 	@scripts/deps.sh build fuzz
 	@$(MAKE) --no-print-directory FLAVOUR=fuzz fuzzers
 	@tests/fuzz/run $(FUZZ_SECONDS) $(patsubst %,build/fuzz/%,\
