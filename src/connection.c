@@ -175,7 +175,6 @@ void connection_unmount(struct fuse_session *fuse)
 {
 	fuse_remove_signal_handlers(fuse);
 	fuse_session_unmount(fuse);
-	transport_remove();
 }
 
 const char *connection_last_words(void)

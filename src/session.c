@@ -6,6 +6,7 @@
 #include "log.h"
 #include "process.h"
 #include "sandbox.h"
+#include "transport.h"
 #include "util.h"
 
 #include <fcntl.h>
@@ -219,6 +220,9 @@ static int session_start(struct session *session)
 	affinity_init();
 	process_raise_limits();
 	session->unprotected = !process_protect_from_oom();
+	r = transport_open_pipes();
+	if (r < 0)
+		return log_error_errno(r, "cannot open pipes");
 	r = sandbox_drop_daemon_capabilities();
 	if (r < 0)
 		return log_error_errno(r, "cannot drop capabilities");
@@ -271,6 +275,7 @@ static void session_stop(struct session *session)
 	hosts_free(session->hosts);
 	rulebook_free(session->book);
 	spawner_free(session->spawner);
+	transport_remove();
 	arena_free(session->arena);
 	account_free(session->books);
 	cgroup_tree_free(session->tree);

@@ -3,6 +3,8 @@
 #include "transport.h"
 
 #include "affinity.h"
+#include "pipes.h"
+#include "residency.h"
 #include "util.h"
 #include "watch.h"
 
@@ -48,6 +50,7 @@ struct io_in {
 /* libfuse's userdata is the front's: a process has one transport. */
 static struct arena *transport_arena;
 static struct watch *transport_watch;
+static struct pipes *transport_pipes;
 
 /* The message that this thread works on. */
 static __thread struct {
@@ -67,10 +70,9 @@ struct out_header {
 	uint64_t unique;
 };
 
-/* The thread's pipe, and what was announced to go through it. */
+/* The pipe of the request at hand, and what is to go through it. */
 static __thread struct {
-	int fds[2]; /* valid if is_open */
-	bool is_open;
+	int fds[2];
 	size_t length;
 } pipeline;
 
@@ -160,26 +162,18 @@ static ssize_t transport_writev(int fd, struct iovec *iov, int count,
 	return writev(fd, iov, count);
 }
 
-/* The largest that takes no right which the daemon has dropped. */
-static int open_pipe(int fds[2])
+/* Pipes of so much hold the largest read, and its header's page. */
+#define PIPE_BYTES (2 * ARENA_BUFFER_BYTES)
+
+int transport_open_pipes(void)
 {
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	fcntl(fds[0], F_SETPIPE_SZ, ARENA_BUFFER_BYTES);
-	return 0;
+	return pipes_new(PIPE_BYTES, &transport_pipes);
 }
 
 size_t transport_max_read(void)
 {
-	size_t size = 0;
-	int fds[2];
+	size_t size = pipes_bytes(transport_pipes) - page_bytes();
 
-	if (open_pipe(fds) < 0)
-		return ARENA_BUFFER_BYTES;
-	size = (size_t)fcntl(fds[0], F_GETPIPE_SZ);
-	close_fd(fds[0]);
-	close_fd(fds[1]);
-	size -= (size_t)sysconf(_SC_PAGESIZE);
 	return size < ARENA_BUFFER_BYTES ? size : ARENA_BUFFER_BYTES;
 }
 
@@ -193,12 +187,9 @@ int transport_pipe_begin(size_t size)
 
 	if (!message.is_here)
 		return -EOPNOTSUPP;
-	if (!pipeline.is_open) {
-		r = open_pipe(pipeline.fds);
-		if (r < 0)
-			return r;
-		pipeline.is_open = true;
-	}
+	r = pipes_take(transport_pipes, pipeline.fds);
+	if (r < 0)
+		return r;
 	pipeline.length = header.len;
 	if (write(pipeline.fds[1], &header, sizeof(header)) !=
 	    (ssize_t)sizeof(header)) {
@@ -217,17 +208,13 @@ int transport_pipe_send(void)
 	n = splice(pipeline.fds[0], NULL, message.fd, NULL, pipeline.length, 0);
 	if (n != (ssize_t)pipeline.length)
 		r = n < 0 ? -errno : -EIO;
-	if (r < 0)
-		transport_pipe_drop();
+	transport_pipe_drop();
 	return r;
 }
 
-/* What is left in it is nobody's: the next answer gets a fresh one. */
 void transport_pipe_drop(void)
 {
-	close_fd(pipeline.fds[0]);
-	close_fd(pipeline.fds[1]);
-	pipeline.is_open = false;
+	pipes_put(transport_pipes, pipeline.fds);
 }
 
 static int transport_clone(int fd)
@@ -269,6 +256,7 @@ int transport_install(struct fuse_session *session, struct arena *arena)
 void transport_remove(void)
 {
 	transport_watch = watch_free(transport_watch);
+	transport_pipes = pipes_free(transport_pipes);
 }
 
 const char *transport_payload(const char *data)

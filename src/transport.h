@@ -15,18 +15,21 @@
 
 struct fuse_session;
 
+/* Before the right to large pipes is given up: see pipes.h. 0 or -errno. */
+int transport_open_pipes(void);
+
 /*
  * To be called once the session is mounted. Where libfuse has no custom I/O,
  * messages are received, and their data copied, as usual. 0 or -errno.
  */
 int transport_install(struct fuse_session *session, struct arena *arena);
 
-/* The session is served no more. */
+/* The session is served no more: unmakes what both have made. */
 void transport_remove(void);
 
 /*
- * The largest read that can be answered through a pipe: its header takes one
- * of the pipe's pages. (A pipe of more than 1 MiB takes CAP_SYS_RESOURCE.)
+ * The largest read that can be answered through a pipe: its header takes a
+ * page there.
  */
 size_t transport_max_read(void);
 

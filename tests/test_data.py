@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from lib import act, content
+from lib import act, content, kernel
+from lib.control import ctl_json
 from lib.judge import evict
 from lib.settings import KIB, MIB, scaled
 from lib.wait import eventually
@@ -48,6 +49,30 @@ def test_fio_verifies(covered, job):
                     cwd=covered.beside)
     through = covered.run(content.digest, covered.mount / "data")
     assert through == content.digest(covered.source / "data")
+
+
+def read_mebibytes(path, count):
+    """Each into the same pages: one more would be one too many for FUSE."""
+    fd = os.open(path, os.O_RDONLY)
+    with mmap.mmap(-1, MIB) as buffer:
+        for n in range(count):
+            assert os.preadv(fd, [buffer], n * MIB) == MIB
+    os.close(fd)
+
+
+def test_a_read_of_a_mebibyte_is_one_request(place):
+    """Where the daemon had the right to pipes that hold it and its header;
+    else its last page is one more."""
+    place.cover("io=strict")
+    content.write(place.source / "file", 8 * MIB, 1)
+
+    def strict_reads():
+        return ctl_json("status", place.mountpoint)[0]["counters"]["strict_reads"]
+
+    before = strict_reads()
+    place.run(read_mebibytes, place.mount / "file", 8)
+    each = 1 if kernel.has_capability(kernel.CAP_SYS_RESOURCE) else 2
+    assert strict_reads() - before == 8 * each
 
 
 def test_what_is_written_beside_is_read_through_the_mount(covered):
