@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The heart, 4: what is to be told of a file; see charge.h. */
+/* The heart, 7: what is to be told of a file; see charge.h. */
 #include "charge_priv.h"
 
 #include "residency.h"

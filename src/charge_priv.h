@@ -35,6 +35,14 @@ static inline const struct binding *binding_of(const struct charge *charge,
 int64_t charge_call(struct charge *charge, const struct binding *binding,
 		    struct ring_call *call);
 
+/* The state of the clock and of the host that a look at pages is good for. */
+struct shadow_moment charge_moment(const struct charge *charge,
+				   struct host *host);
+
+/* What is resident of the file is to be the host's; no more is brought in. */
+int charge_claim(struct charge *charge, struct backing *backing,
+		 uint64_t size_bytes);
+
 /*
  * Makes the file's pages resident, and the host's. @need tells how much of
  * that is to be done. -errno: it couldn't be done.

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The heart, 6: making a file's pages resident, and the host's; see charge.h. */
+#include "charge_priv.h"
+
+#include "residency.h"
+#include "util.h"
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+struct shadow_moment charge_moment(const struct charge *charge,
+				   struct host *host)
+{
+	return (struct shadow_moment){
+		.reclaims = host_reclaims(host),
+		/* A claim in the dark drops all: once is enough. */
+		.time_s = charge->sees_owners ?
+				  (uint32_t)(now_ns() / 1000000000u) :
+				  0,
+	};
+}
+
+static int claim(struct charge *charge, const struct binding *binding,
+		 const struct backing *backing, uint64_t size_bytes,
+		 struct residency_found *found)
+{
+	struct ring_call call = {
+		.op = RING_CLAIM,
+		.fd = backing_read_fd(backing),
+		.length = size_bytes,
+	};
+	int64_t r;
+
+	r = charge_call(charge, binding, &call);
+	if (r < 0)
+		return (int)r;
+	stats_add(charge->stats, STATS_claims, 1);
+	stats_add(charge->stats, STATS_claimed_pages,
+		  call.foreign_pages - call.residue_pages);
+	stats_add(charge->stats, STATS_residue_pages, call.residue_pages);
+	found->resident_pages = call.resident_pages;
+	found->foreign_pages = call.residue_pages;
+	return 0;
+}
+
+int charge_range(struct charge *charge, const struct binding *binding,
+		 const struct backing *backing, uint64_t offset,
+		 uint64_t length)
+{
+	struct ring_call call = {
+		.op = RING_AHEAD,
+		.fd = backing_read_fd(backing),
+		.offset = offset,
+		.length = length,
+	};
+	struct charge_memory memory;
+	int64_t r;
+
+	r = charge_take_memory(charge, backing->inode, &call, &memory);
+	if (r < 0)
+		return (int)r;
+	r = charge_call(charge, binding, &call);
+	charge_give_memory(&memory);
+	if (r == 0)
+		stats_add(charge->stats, STATS_ahead_bytes, length);
+	return (int)r;
+}
+
+/*
+ * What was found and done for a host holds only as long as the inode is bound
+ * to that host: whoever binds it to another does so under the same lock.
+ */
+static void set_shadow(struct charge *charge, struct inode *inode,
+		       struct host *host, uint64_t size_bytes, uint64_t owned,
+		       const struct shadow_moment *now)
+{
+	inode_lock(charge->table, inode);
+	if (binding_of(charge, inode)->host == host) {
+		shadow_set(&inode->shadow, pages_of(size_bytes), owned, now);
+		account_charge(host_account(host), &inode->charge,
+			       owned * page_bytes());
+	}
+	inode_unlock(charge->table, inode);
+}
+
+int charge_ahead(struct charge *charge, struct backing *backing,
+		 uint64_t size_bytes, enum shadow_need need)
+{
+	const struct binding *binding = binding_of(charge, backing->inode);
+	struct residency_found found = { 0 };
+	uint64_t pages = pages_of(size_bytes);
+	struct shadow_moment now;
+	int r;
+
+	if (!binding->host)
+		return -EHOSTDOWN;
+	now = charge_moment(charge, binding->host);
+	if (need == SHADOW_NEEDS_CLAIM) {
+		r = claim(charge, binding, backing, size_bytes, &found);
+		if (r < 0)
+			return r;
+	}
+	if (found.resident_pages + found.foreign_pages < pages) {
+		r = charge_range(charge, binding, backing, 0, size_bytes);
+		if (r < 0)
+			return r;
+	}
+	set_shadow(charge, backing->inode, binding->host, size_bytes,
+		   pages - found.foreign_pages, &now);
+	return 0;
+}
+
+int charge_claim(struct charge *charge, struct backing *backing,
+		 uint64_t size_bytes)
+{
+	const struct binding *binding = binding_of(charge, backing->inode);
+	struct residency_found found = { 0 };
+	struct shadow_moment now;
+	int r;
+
+	if (!binding->host)
+		return -EHOSTDOWN;
+	now = charge_moment(charge, binding->host);
+	r = claim(charge, binding, backing, size_bytes, &found);
+	if (r == 0)
+		set_shadow(charge, backing->inode, binding->host, size_bytes,
+			   found.resident_pages, &now);
+	return r;
+}
+
+uint64_t charge_room(struct charge *charge, struct host *host,
+		     struct backing *backing)
+{
+	uint64_t own;
+
+	inode_lock(charge->table, backing->inode);
+	own = backing->reserved.host == host ? backing->reserved.bytes : 0;
+	inode_unlock(charge->table, backing->inode);
+	return host_room(host) + own;
+}
+
+/* Half of its pages there: who uses it wants all of them back. */
+static bool is_in_use(uint64_t resident, uint64_t size_bytes)
+{
+	return resident && resident >= pages_of(size_bytes) / 2;
+}
+
+int64_t charge_settle(struct charge *charge, struct backing *backing,
+		      bool refill)
+{
+	const struct binding *binding = binding_of(charge, backing->inode);
+	uint64_t resident, size_bytes, owned;
+	struct stat st;
+	int r;
+
+	if (!binding->host)
+		return 0;
+	if (fstat(backing_read_fd(backing), &st) < 0)
+		return -errno;
+	size_bytes = (uint64_t)st.st_size;
+	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
+	if (r < 0 || !resident)
+		return r;
+	if (refill && is_in_use(resident, size_bytes) &&
+	    size_bytes <= charge_room(charge, binding->host, backing))
+		r = charge_ahead(charge, backing, size_bytes,
+				 SHADOW_NEEDS_CLAIM);
+	else
+		r = charge_claim(charge, backing, size_bytes);
+	if (r < 0)
+		return r;
+	inode_lock(charge->table, backing->inode);
+	owned = backing->inode->shadow.owned_pages;
+	inode_unlock(charge->table, backing->inode);
+	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
+	return r < 0 ? r : resident > owned ? (int64_t)(resident - owned) : 0;
+}
+
+int64_t charge_move(struct charge *charge, struct inode *inode)
+{
+	struct backing *backing;
+	int64_t r;
+
+	if (charge_needs_pin(charge, inode))
+		charge_unpin(charge, inode);
+	r = backing_open(charge->table, inode, false, false, &backing);
+	if (r < 0)
+		return r;
+	stats_add(charge->stats, STATS_moves, 1);
+	r = charge_settle(charge, backing, true);
+	if (r == 0)
+		charge_pin(charge, backing);
+	charge_close_backing(charge, backing);
+	return r;
+}
+
+void charge_refill(struct charge *charge, struct backing *backing,
+		   bool readable)
+{
+	const struct binding *binding = binding_of(charge, backing->inode);
+	int fd = backing_read_fd(backing);
+	uint64_t size_bytes, resident;
+	struct stat st;
+
+	inode_lock(charge->table, backing->inode);
+	readable |= backing->opens > 1;
+	inode_unlock(charge->table, backing->inode);
+	if (!binding->host || !readable || fstat(fd, &st) < 0)
+		return;
+	size_bytes = (uint64_t)st.st_size;
+	atomic_store_explicit(&backing->end_bytes, size_bytes,
+			      memory_order_relaxed);
+	if (size_bytes > binding->rule.ahead_bytes ||
+	    size_bytes > charge_room(charge, binding->host, backing)) {
+		stats_add(charge->stats, STATS_unsafe_maps, 1);
+		return;
+	}
+	if (residency_count(fd, 0, 0, &resident) == 0 &&
+	    resident >= pages_of(size_bytes))
+		return;
+	charge_ahead(charge, backing, size_bytes, SHADOW_NEEDS_PAGES);
+}
