@@ -257,6 +257,17 @@ check-valgrind: $(UNIT_TESTS) ## unit tests under valgrind's memcheck
 			{ cat $(B)/valgrind.log >&2; exit 1; }; \
 	done
 
+# What others wrote to try filesystems, databases among it.
+LONG_LIMIT = 2400
+check-long: all ## stress-ng, fio, SQLite, PostgreSQL and more; half an hour
+	@scripts/deps.sh build test long
+	$(Q)start=$$(date +%s); verdict=FAIL; \
+	timeout --foreground --signal=INT --kill-after=60 $(LONG_LIMIT) \
+		env MEMCGFS_LONG=1 $(PYTEST_ENV) $(PYTEST)$(if \
+		$(filter tests,$(TESTS)),/long) --durations=10 && verdict=PASS; \
+	echo "memcgfs check-long: $$verdict in $$(($$(date +%s) - start)) s"; \
+	[ $$verdict = PASS ]
+
 FUZZ_SECONDS = 60
 fuzz: ## fuzz the parsers of options, rules and requests, for a minute each
 	@scripts/deps.sh build fuzz
@@ -361,5 +372,7 @@ help: ## list the targets
 		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: all bench bench-ahead check check-asan check-integration check-layers \
-	check-tsan check-unit check-valgrind check-v2 check-v2-core $(GUESTS:%=check-v2-%) clean demo deps distclean \
-	force format fresh-reports fuzz fuzzers guest have-deps help install lint man uninstall
+	check-long check-tsan check-unit check-v2 check-v2-core check-valgrind \
+	$(GUESTS:%=check-v2-%) clean demo deps distclean force format \
+	fresh-reports fuzz fuzzers guest have-deps help install lint man \
+	uninstall

@@ -87,7 +87,8 @@ packages() {
 	long	libcmocka-dev	pc cmocka
 	long	git		cmd git
 	long	fio		cmd fio
-	long	meson		cmd meson
+	long	patch		cmd patch
+	long	xz-utils	cmd xz
 	bench	python3		cmd python3
 	bench	fio		cmd fio
 	bench	fuse3		cmd fusermount3
@@ -153,6 +154,10 @@ missing() {
 	if wants guest; then
 		tests/guest/fetch.sh --missing
 	fi
+	if wants long; then
+		[[ -d $BUILD/libfuse-src ]] || echo libfuse-src
+		[[ -d $BUILD/zlib-src ]] || echo zlib-src
+	fi
 }
 
 # Debian packages
@@ -205,30 +210,34 @@ debian_fuse_is_new_enough() {
 		dpkg --compare-versions "$candidate" ge "$FUSE_MIN"
 }
 
-# Fetches and unpacks the newest fuse3 source package into build/libfuse-src.
-fetch_libfuse() {
-	local apt=$TMP/apt patch
+# Fetches and unpacks a Debian source package into build/NAME-src.
+fetch_source() { # NAME PACKAGE SUITE
+	local name=$1 package=$2 apt=$TMP/apt-$1 src=$TMP/$1-src patch
 
-	[[ ! -d $BUILD/libfuse-src ]] || return 0
-	say "fetching the newest fuse3 source package ($FUSE_SUITE)"
-	mkdir -p "$apt"/download "$TMP"/src
-	private_apt "$apt" deb-src "$FUSE_SUITE"
+	[[ ! -d $BUILD/$name-src ]] || return 0
+	say "fetching the source package $package of $3"
+	mkdir -p "$apt"/download "$src"
+	private_apt "$apt" deb-src "$3"
 	cd "$apt"/download
-	logged "fetching fuse3" \
-		"${PRIVATE_APT[@]}" source --download-only fuse3
+	logged "fetching $package" \
+		"${PRIVATE_APT[@]}" source --download-only "$package"
 	cd "$TOP"
-	logged "unpacking fuse3" tar -C "$TMP"/src --strip-components=1 \
-		-xf "$(echo "$apt"/download/fuse3_*.orig.tar.?z)"
-	logged "unpacking fuse3" tar -C "$TMP"/src \
-		-xf "$(echo "$apt"/download/fuse3_*.debian.tar.?z)"
-	if [[ -e $TMP/src/debian/patches/series ]]; then
+	logged "unpacking $package" tar -C "$src" --strip-components=1 \
+		-xf "$(echo "$apt"/download/"$package"_*.orig.tar.?z)"
+	logged "unpacking $package" tar -C "$src" \
+		-xf "$(echo "$apt"/download/"$package"_*.debian.tar.?z)"
+	if [[ -e $src/debian/patches/series ]]; then
 		while read -r patch _; do
 			[[ -n $patch && $patch != \#* ]] || continue
-			logged "patch $patch" patch -d "$TMP"/src -p1 \
+			logged "patch $patch" patch -d "$src" -p1 \
 				-i "debian/patches/$patch"
-		done <"$TMP"/src/debian/patches/series
+		done <"$src"/debian/patches/series
 	fi
-	mv "$TMP"/src "$BUILD"/libfuse-src
+	mv "$src" "$BUILD/$name"-src
+}
+
+fetch_libfuse() {
+	fetch_source libfuse fuse3 "$FUSE_SUITE"
 }
 
 # Builds the fetched libfuse into build/NAME, all of it or nothing: what is
@@ -317,6 +326,10 @@ main() {
 	provide_libfuse
 	if wants guest; then
 		tests/guest/fetch.sh 9>&-
+	fi
+	if wants long; then
+		fetch_libfuse
+		fetch_source zlib zlib stable
 	fi
 
 	mapfile -t needed < <(missing)

@@ -27,6 +27,9 @@ ALLOWED_SKIPS = (
     "FUSE over io_uring is not enabled here",
 )
 
+# They have a run of their own: make check-long.
+collect_ignore = [] if settings.LONG else ["long"]
+
 
 def pytest_addoption(parser):
     parser.addoption("--fail-on-skip", action="store_true",
