@@ -8,6 +8,7 @@
 #include "connection.h"
 #include "log.h"
 #include "process.h"
+#include "remount.h"
 #include "session.h"
 #include "util.h"
 
@@ -52,6 +53,8 @@ int main(int argc, char **argv)
 	struct options options;
 
 	process_open_standard_fds();
+	if (remount_is_asked(argc, argv))
+		return remount(argc, argv) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (options_parse(argc, argv, geteuid() == 0, &options) < 0)
 		return EXIT_FAILURE;
 	if (options.debug)

@@ -152,6 +152,37 @@ def test_a_mount_of_a_mount(place):
         act.command(["umount", outer])
 
 
+def test_remount(place):
+    """mount(8) leaves it to us, with all options that the mount has."""
+    place.put(place.source, "file", 10_000)
+    mount = place.cover("nosuid")
+
+    def options():
+        [(_, _, found)] = mounts_at(mount.path)
+        return found.split(",")
+
+    def remount(more, check=True):
+        words = [*options(), "remount", more]
+        return act.command([settings.BINARY, place.source, mount.path,
+                            "-o", ",".join(words)], check=check, limit=20)
+
+    writer = os.open(mount / "file", os.O_RDWR)
+    assert "busy" in remount("ro", check=False).stderr
+    os.close(writer)
+    remount("ro")
+    assert {"ro", "nosuid"} <= set(options())
+    with pytest.raises(OSError) as refused:
+        os.open(mount / "file", os.O_RDWR)
+    assert refused.value.errno == EROFS
+    assert os.statvfs(mount.path).f_flag & os.ST_RDONLY
+    assert place.run(content.digest, mount / "file") == \
+        content.md5(content.data(10_000))
+    remount("rw,noexec")
+    assert {"rw", "nosuid", "noexec"} <= set(options())
+    place.run(actions.write_new, mount / "new")
+    place.judge.owned_by(place.target, place.source / "new", at_least=768)
+
+
 def overlay(place, lower, *upper):
     """overlayfs, for what is written: over a directory (and its work)."""
     where = place.root / "overlay"
