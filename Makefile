@@ -186,6 +186,11 @@ bench-ahead: ## measure what the default of ahead= rests on
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) bench/ahead.py
 
+bench-rules: ## measure what rules cost an open
+	@scripts/deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) bench/rules.py
+
 # ---- Tests ----------------------------------------------------------------
 
 # Sanitizers write their reports to files, as a daemon has no stderr; any
@@ -371,8 +376,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench bench-ahead check check-asan check-integration check-layers \
-	check-long check-tsan check-unit check-v2 check-v2-core check-valgrind \
+.PHONY: all bench bench-ahead bench-rules check check-asan check-integration \
+	check-layers check-long check-tsan check-unit check-v2 check-v2-core check-valgrind \
 	$(GUESTS:%=check-v2-%) clean demo deps distclean force format \
 	fresh-reports fuzz fuzzers guest have-deps help install lint man \
 	uninstall

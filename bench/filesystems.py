@@ -61,6 +61,11 @@ class Filesystem:
     def is_memcgfs(self):
         return self.name.startswith("memcgfs")
 
+    @property
+    def pid(self):
+        """Of the server; the worker that starts it becomes it."""
+        return self._process.pid
+
     def takes(self, workload):
         return self.only is None or workload in self.only
 

@@ -12,12 +12,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <linux/magic.h>
 #include <sys/inotify.h>
+#include <sys/vfs.h>
 
 #define FIRST_RETRY_NS (500 * UINT64_C(1000000))
 #define SWEEP_NS (30 * UINT64_C(1000000000))
 #define LAST_RETRY_NS (60 * UINT64_C(1000000000))
-#define WATCHED (IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
+#define WATCHED \
+	(IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 
 /* A file whose pages are to be moved, which holds a lookup of its inode. */
 struct move {
@@ -250,22 +253,43 @@ struct mover *mover_free(struct mover *mover)
 	return NULL;
 }
 
-void mover_watch(struct mover *mover, int dir_fd)
+/* Filesystems of which all changes are made, and told, here. */
+static bool is_local(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	switch (fs.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+	case F2FS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool mover_watch(struct mover *mover, int dir_fd)
 {
 	char path[PROC_FD_MAX + sizeof("/" RULEFILE_NAME)];
 	char dir[PROC_FD_MAX];
+	int watch = -1;
 
 	atomic_store(&mover->is_watching, true);
 	snprintf(path, sizeof(path), "%s/" RULEFILE_NAME,
 		 proc_fd_path(dir, dir_fd));
-	if (mover->watch_fd < 0 ||
-	    (inotify_add_watch(mover->watch_fd, path,
-			       WATCHED | IN_DONT_FOLLOW) < 0 &&
-	     errno == ENOSPC))
+	if (mover->watch_fd >= 0)
+		watch = inotify_add_watch(mover->watch_fd, path,
+					  WATCHED | IN_DONT_FOLLOW);
+	if (mover->watch_fd < 0 || (watch < 0 && errno == ENOSPC))
 		log_warning_once("no more inotify watches "
 				 "(fs.inotify.max_user_watches): changes of "
 				 "some rule files are seen when their "
 				 "directories are used");
+	return watch >= 0 && is_local(dir_fd);
 }
 
 void mover_sweep(struct mover *mover)

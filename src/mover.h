@@ -31,11 +31,12 @@ void mover_stop(struct mover *mover);
 struct mover *mover_free(struct mover *mover);
 
 /*
- * Watches the rule file in the directory. Where the kernel has no more
- * watches (fs.inotify.max_user_watches) that is said once: changes are seen
- * when the directory is used.
+ * Watches the rule file in the directory: whether changes of it will be told.
+ * They aren't where others may make them, on another machine. Where the
+ * kernel has no more watches (fs.inotify.max_user_watches) that is said once:
+ * changes are seen when the directory is used.
  */
-void mover_watch(struct mover *mover, int dir_fd);
+bool mover_watch(struct mover *mover, int dir_fd);
 
 /* Has all that is resident looked through soon. */
 void mover_sweep(struct mover *mover);

@@ -15,6 +15,8 @@
 /* More than a path can have: what goes on longer goes round. */
 #define DEPTH_MAX 2100
 #define FIRST_EPOCH 1 /* 0: never looked up */
+/* A watched file is looked at that often, as a mapping changes it unseen. */
+#define WATCHED_RECHECK_MS 5000
 
 /* A refused file, for reports. */
 struct refusal {
@@ -33,6 +35,8 @@ struct rule_dir {
 	_Atomic uint32_t epoch;
 	_Atomic uint32_t checked_ms;
 	uint32_t reading; /* the book's, when its file was read */
+	bool is_watched; /* its file is: a change raises the book's epoch */
+	_Atomic uint32_t looked_ms; /* when the file was looked at */
 	uint32_t serial; /* none other has the same */
 	struct rulenode *node;
 	struct rulenode *above; /* what it was made from; NULL: the root */
@@ -161,6 +165,10 @@ struct draft {
 	struct rulenode *above;
 	struct rules *own; /* a ref */
 	uint32_t reading;
+	uint32_t epoch;
+	uint32_t now_ms;
+	uint32_t looked_ms;
+	bool is_watched;
 	struct rulefile_id id;
 	char reason[RULEFILE_REASON_MAX]; /* "": not refused */
 };
@@ -193,13 +201,37 @@ static void draft_read(struct draft *draft, int dir_fd)
 
 	shown_name(draft, shown);
 	/* First, so that no change goes unseen; a refused one may be mended. */
-	mover_watch(draft->book->mover, dir_fd);
+	draft->is_watched = mover_watch(draft->book->mover, dir_fd);
 	r = rulefile_read(&source, &draft->own, draft->reason);
 	if (r < 0 && r != -ENOENT)
 		snprintf(draft->reason, sizeof(draft->reason), "%.400s: %s",
 			 shown, strerror(-r));
 }
 
+/* Whether a change of its file would have been told. */
+static bool is_told(const struct draft *draft)
+{
+	const struct rule_dir *old = draft->old;
+
+	return old && old->is_watched && old->reading == draft->reading &&
+	       atomic_load(&old->epoch) == draft->epoch &&
+	       draft->now_ms - atomic_load(&old->looked_ms) <
+		       WATCHED_RECHECK_MS;
+}
+
+/* What is known of the old one's file. */
+static void draft_keep(struct draft *draft)
+{
+	const struct rule_dir *old = draft->old;
+
+	if (!old)
+		return;
+	draft->id = old->id;
+	draft->is_watched = old->is_watched;
+	draft->looked_ms = atomic_load(&old->looked_ms);
+}
+
+/* Whether there is another file than the old one's, or none any more. */
 static bool draft_look(struct draft *draft)
 {
 	const struct rule_dir *old = draft->old;
@@ -207,15 +239,19 @@ static bool draft_look(struct draft *draft)
 	bool is_new;
 	int dir_fd, r;
 
-	if (!draft->book->config.reads_files)
+	draft_keep(draft);
+	if (!draft->book->config.reads_files || is_told(draft))
 		return false;
 	dir_fd = inode_fd_get(table, draft->inode);
 	if (dir_fd < 0)
 		return false;
 	/* What can't be looked at can't be read, either, and is refused. */
 	r = rulefile_look(dir_fd, &draft->id);
+	draft->looked_ms = draft->now_ms;
 	is_new = !old || old->reading != draft->reading ||
 		 !rulefile_same(&draft->id, &old->id);
+	if (is_new)
+		draft->is_watched = false;
 	if (is_new && (draft->id.ino || r < 0))
 		draft_read(draft, dir_fd);
 	inode_fd_put(table, draft->inode);
@@ -267,6 +303,7 @@ static struct rule_dir *draft_finish(struct draft *draft)
 	dir->own = draft->own ? rules_ref(draft->own) : NULL;
 	dir->id = draft->id;
 	dir->reading = draft->reading;
+	dir->is_watched = draft->is_watched;
 	dir->serial = atomic_fetch_add(&draft->book->last_serial, 1) + 1;
 	if (*draft->reason)
 		dir->refusal = refusal_new(draft->book, draft->reason);
@@ -295,6 +332,8 @@ static struct rule_dir *dir_renew(struct rulebook *book, struct inode *inode,
 		.old = old,
 		.above = parent ? parent->node : NULL,
 		.reading = atomic_load(&book->reading),
+		.epoch = epoch,
+		.now_ms = now,
 	};
 	bool is_new = draft_look(&draft);
 	struct rule_dir *dir = NULL;
@@ -316,6 +355,7 @@ static struct rule_dir *dir_renew(struct rulebook *book, struct inode *inode,
 		rulebook_touch(book);
 		epoch = atomic_load(&book->epoch);
 	}
+	atomic_store(&dir->looked_ms, draft.looked_ms);
 	/* The chain is as old as its oldest part. */
 	atomic_store(&dir->checked_ms,
 		     parent ? atomic_load(&parent->checked_ms) : now);
