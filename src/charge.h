@@ -90,21 +90,18 @@ void charge_unpin(struct charge *charge, struct inode *inode);
 /* Why exposed files are to be looked at. */
 enum charge_reason {
 	CHARGE_NO_REASON, /* no page was brought back anywhere */
-	CHARGE_RETRY, /* it is time to try again where some stayed */
+	CHARGE_RETRY, /* it is time to try again where it was in vain */
 	CHARGE_REFAULTS,
 };
 
 /*
  * Looks at a file that clients may have brought pages of by themselves, and
- * claims those; it is forgotten when nobody has it open any more. The pages
- * that stayed another's; -EAGAIN: its charger can't be asked now; or another
- * -errno.
+ * claims those; it is forgotten when nobody has it open or mapped any more.
+ * The pages that stayed another's; -EAGAIN: its charger can't be asked now; or
+ * another -errno.
  */
 int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 			 enum charge_reason reason);
-
-/* The file is about to lose its last name: it isn't to be kept known. */
-void charge_conceal(struct charge *charge, struct inode *inode);
 
 /* Unpins a file whose last name went beside the mount. */
 void charge_check_pin(struct charge *charge, struct inode *inode);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The heart, 5: drift; see charge.h. While a client has a file open whose
- * pages he reads or maps himself, one that was reclaimed is brought back by
- * him, and he is charged for it. Such files are exposed: known to the
- * inode table from their open on, until they were looked at after their last
- * close.
+ * The heart, 5: drift; see charge.h. While a client has a file open or mapped
+ * whose pages he brings in himself, one that was reclaimed is brought back by
+ * him, and he is charged for it. Such files are exposed: known to the inode
+ * table from their open on, until they were looked at after their last close.
+ *
+ * A mapping outlives that close: the kernel maps the backing file itself, so
+ * FUSE's is released with its last fd (Linux 6.18), as ld.so does at once. So
+ * what is found mapped then, or has pages that couldn't be moved, is watched:
+ * exposed further, and looked at now and then until nobody maps it.
  */
 #include "charge_priv.h"
 
@@ -20,68 +24,114 @@ void charge_expose(struct charge *charge, struct inode *inode)
 
 static bool stays_exposed(const struct inode *inode)
 {
-	return (inode->backing && inode->backing->opens) || inode->has_residue;
+	return (inode->backing && inode->backing->opens) || inode->is_watched;
 }
 
-static bool never_stays(const struct inode *inode)
+/* What is known of an exposed file before it is looked at. */
+struct exposure {
+	bool is_open;
+	bool is_watched;
+	bool is_gone; /* the client's kernel has forgotten it */
+};
+
+static struct exposure exposure_of(struct charge *charge, struct inode *inode)
 {
-	return false;
+	struct exposure seen;
+
+	inode_lock(charge->table, inode);
+	seen.is_open = inode->backing && inode->backing->opens;
+	seen.is_watched = inode->is_watched;
+	/* Left are the mark's lookup, and that of who looks. */
+	seen.is_gone = inode->lookups <= 2;
+	inode_unlock(charge->table, inode);
+	return seen;
 }
 
-void charge_conceal(struct charge *charge, struct inode *inode)
-{
-	inode_conceal(charge->table, inode, never_stays);
-}
-
-static void set_residue(struct charge *charge, struct inode *inode,
-			bool has_residue)
+static void set_watched(struct charge *charge, struct inode *inode,
+			bool is_watched)
 {
 	inode_lock(charge->table, inode);
-	inode->has_residue = has_residue;
+	inode->is_watched = is_watched;
 	inode_unlock(charge->table, inode);
 }
 
-/* A charger that doesn't answer, or can't be had, is not waited for. */
-static bool can_look(const struct charge *charge, const struct inode *inode)
+static bool is_due(const struct exposure *seen, enum charge_reason reason)
 {
-	const struct binding *binding = binding_of(charge, inode);
-	const struct charger *charger;
+	if (reason == CHARGE_REFAULTS)
+		return true;
+	if (seen->is_watched)
+		return reason == CHARGE_RETRY;
+	/* Whether it is mapped is to be seen once, after its last close. */
+	return !seen->is_open && !seen->is_gone;
+}
 
-	if (!binding->host)
-		return false;
-	charger = host_charger(binding->host);
+/* A charger that doesn't answer, or can't be had, is not waited for. */
+static bool can_ask(const struct charger *charger)
+{
 	return !charger_is_silent(charger) && !charger_is_down(charger);
+}
+
+/* Without a page resident it can't be told: it is what it was. */
+static bool is_mapped(struct charge *charge, const struct backing *backing,
+		      bool was_mapped)
+{
+	struct ring_call call = {
+		.op = RING_CLAIM,
+		.flags = RING_LOOK,
+		.fd = backing_read_fd(backing),
+	};
+	struct stat st;
+
+	if (fstat(call.fd, &st) < 0 || !st.st_size)
+		return false;
+	call.length = (uint64_t)st.st_size;
+	if (charge_call(charge, binding_of(charge, backing->inode), &call) < 0)
+		return true;
+	return call.resident_pages + call.foreign_pages ?
+		       call.mapped_pages > 0 :
+		       was_mapped;
+}
+
+/* Looks at the file: the pages that stayed another's, or -errno. */
+static int64_t look(struct charge *charge, struct inode *inode,
+		    const struct exposure *seen, enum charge_reason reason)
+{
+	struct backing *backing;
+	bool is_watched;
+	int64_t r;
+
+	r = backing_open(charge->table, inode, false, false, &backing);
+	if (r < 0)
+		return r;
+	stats_add(charge->stats, STATS_reconciles, 1);
+	if (reason != CHARGE_NO_REASON)
+		r = charge_settle(charge, backing,
+				  seen->is_open || seen->is_watched);
+	is_watched = r != 0;
+	if (!is_watched && !seen->is_open && !seen->is_gone)
+		is_watched = is_mapped(charge, backing, seen->is_watched);
+	set_watched(charge, inode, is_watched);
+	charge_close_backing(charge, backing);
+	return r;
 }
 
 int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 			 enum charge_reason reason)
 {
-	struct backing *backing;
-	bool is_open, had_residue;
-	int64_t r;
+	const struct binding *binding = binding_of(charge, inode);
+	struct exposure seen = exposure_of(charge, inode);
+	int64_t r = 0;
 
-	inode_lock(charge->table, inode);
-	had_residue = inode->has_residue;
-	is_open = inode->backing && inode->backing->opens;
-	inode_unlock(charge->table, inode);
-	if (reason == CHARGE_NO_REASON ||
-	    (reason == CHARGE_RETRY && !had_residue)) {
-		inode_conceal(charge->table, inode, stays_exposed);
-		return 0;
-	}
-	if (!can_look(charge, inode))
-		return -EAGAIN;
-	r = backing_open(charge->table, inode, false, false, &backing);
-	if (r == 0) {
-		stats_add(charge->stats, STATS_reconciles, 1);
-		r = charge_settle(charge, backing, is_open);
-		charge_close_backing(charge, backing);
-	}
-	if (r < 0 && r != -ESTALE && r != -ENOENT)
-		return r;
-	set_residue(charge, inode, r > 0);
+	if (binding->host && is_due(&seen, reason))
+		r = can_ask(host_charger(binding->host)) ?
+			    look(charge, inode, &seen, reason) :
+			    -EAGAIN;
+	/* What can't be looked at now is tried again, unless it is no more. */
+	if (!binding->host || r == -ESTALE || r == -ENOENT)
+		set_watched(charge, inode, false);
+	else if (r < 0)
+		set_watched(charge, inode, true);
 	/* Who opened it meanwhile keeps it where it is. */
-	if (!is_open)
-		inode_conceal(charge->table, inode, stays_exposed);
+	inode_conceal(charge->table, inode, stays_exposed);
 	return r;
 }

@@ -335,6 +335,7 @@ static int claim_range(struct charger_context *context, struct ring_call *call,
 			return r;
 	}
 	call->resident_pages = found.resident_pages;
+	call->mapped_pages = found.mapped_pages;
 	/* Others may bring in more meanwhile: they weren't found, then. */
 	call->residue_pages = found.foreign_pages;
 	if (call->foreign_pages < call->residue_pages)

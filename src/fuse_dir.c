@@ -153,7 +153,6 @@ static struct victim victim_get(struct fuse_front *front, struct inode *dir,
 		inode_find_victim(front->table, dir, name, &victim.is_last);
 	if (victim.inode && victim.is_last) {
 		charge_unpin(front->charge, victim.inode);
-		charge_conceal(front->charge, victim.inode);
 		backing_drop_idle(front->table, victim.inode);
 	}
 	return victim;

@@ -155,25 +155,25 @@ void inode_expose(struct inode_table *table, struct inode *inode)
 	pthread_mutex_unlock(&shard->lock);
 }
 
+/* Under the lock; the caller has another lookup, or sees to it being none. */
+static void shard_conceal(struct shard *shard, struct inode *inode)
+{
+	atomic_store_explicit(&inode->exposed, false, memory_order_relaxed);
+	list_del(&inode->exposed_link);
+	shard->exposed_count--;
+	inode->lookups--;
+}
+
 void inode_conceal(struct inode_table *table, struct inode *inode,
 		   bool (*stays)(const struct inode *inode))
 {
 	struct shard *shard = inode_shard(table, inode);
-	bool concealed;
 
 	pthread_mutex_lock(&shard->lock);
-	concealed =
-		atomic_load_explicit(&inode->exposed, memory_order_relaxed) &&
-		!stays(inode);
-	if (concealed) {
-		atomic_store_explicit(&inode->exposed, false,
-				      memory_order_relaxed);
-		list_del(&inode->exposed_link);
-		shard->exposed_count--;
-	}
+	if (atomic_load_explicit(&inode->exposed, memory_order_relaxed) &&
+	    !stays(inode))
+		shard_conceal(shard, inode);
 	pthread_mutex_unlock(&shard->lock);
-	if (concealed)
-		inode_forget(table, inode, 1);
 }
 
 bool inode_exposed_next(struct inode_table *table, unsigned int *part,
@@ -528,6 +528,9 @@ static bool inode_unref(struct inode_table *table, struct shard *shard,
 			struct inode *inode, uint64_t lookups)
 {
 	inode->lookups -= lookups;
+	if (inode->lookups == 1 && inode->fd_pinned &&
+	    atomic_load_explicit(&inode->exposed, memory_order_relaxed))
+		shard_conceal(shard, inode);
 	if (inode->lookups || atomic_load(&inode->children))
 		return false;
 	HASH_DELETE(hh, shard->inodes, inode);

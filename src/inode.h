@@ -52,7 +52,7 @@ struct inode {
 	_Atomic bool inval_queued; /* see inval.h */
 	/* On its shard's list, see inode_expose(); set under the lock. */
 	_Atomic bool exposed;
-	bool has_residue; /* shard lock; see charge_drift.c */
+	bool is_watched; /* shard lock; see charge_drift.c */
 	struct list exposed_link; /* shard lock */
 	/* Where it was last seen, see inode_place.h; shard lock. */
 	struct inode *parent; /* NULL: nowhere; it holds a child of it */
@@ -184,12 +184,16 @@ bool inode_table_next(struct inode_table *table, unsigned int *part,
 
 /*
  * Marks an inode whose pages a client may bring in by himself: it holds a
- * lookup of itself from then on. The caller holds it, and, against
- * inode_conceal(), what makes that one say that it stays.
+ * lookup of itself from then on, but not where that would cost an fd: then
+ * the mark goes with the last of the others. The caller holds it, and,
+ * against inode_conceal(), what makes that one say that it stays.
  */
 void inode_expose(struct inode_table *table, struct inode *inode);
 
-/* Takes the mark off again, unless @stays, under the lock, says no. */
+/*
+ * Takes the mark off again, unless @stays, under the lock, says no; the caller
+ * holds the inode.
+ */
 void inode_conceal(struct inode_table *table, struct inode *inode,
 		   bool (*stays)(const struct inode *inode));
 

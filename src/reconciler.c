@@ -55,7 +55,7 @@ static bool rest(struct reconciler *reconciler)
 	for (;;) {
 		earn(reconciler);
 		if (reconciler->saved_ns >= 0)
-			return !is_stopped(reconciler, 0);
+			return true;
 		need_ms = (double)-reconciler->saved_ns / 1e6 * 100 /
 			  reconciler->config.percent;
 		if (is_stopped(reconciler,
@@ -100,6 +100,7 @@ static void pass(struct reconciler *reconciler)
 	size_t count;
 
 	while (goes_on && inode_exposed_next(table, &part, &found, &count)) {
+		goes_on = !is_stopped(reconciler, 0);
 		for (size_t i = 0; i < count; i++) {
 			goes_on = goes_on && rest(reconciler);
 			if (goes_on)

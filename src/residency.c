@@ -13,6 +13,7 @@
 #define WINDOW_PAGES 1024
 #define VMSTAT_BYTES 16384
 #define PAGEMAP_PRESENT (1ull << 63)
+#define PAGEMAP_EXCLUSIVE (1ull << 56) /* mapped by nobody else */
 #define PAGEMAP_PFN ((1ull << 55) - 1)
 
 #ifndef SYS_cachestat
@@ -41,6 +42,7 @@ struct window {
 	char *map;
 	uint64_t offset; /* of the file, in bytes */
 	size_t pages;
+	size_t mapped_pages; /* by others, too */
 	unsigned char resident[WINDOW_PAGES];
 	uint64_t entries[WINDOW_PAGES]; /* of pagemap, then the owners */
 };
@@ -134,18 +136,30 @@ static int run_owners(const struct residency_tables *tables, uint64_t *entries,
 	return n == want ? 0 : -EIO;
 }
 
-/* Turns each present page's pagemap entry into its owner's inode number. */
-static int window_owners(const struct residency_tables *tables,
-			 struct window *w)
+static int window_entries(const struct residency_tables *tables,
+			  struct window *w)
 {
 	uint64_t first = (uintptr_t)w->map / page_bytes();
 	size_t bytes = w->pages * sizeof(w->entries[0]);
-	size_t end;
-	int r;
 
 	if (pread(tables->pagemap_fd, w->entries, bytes,
 		  (off_t)(first * sizeof(w->entries[0]))) != (ssize_t)bytes)
 		return -EIO;
+	w->mapped_pages = 0;
+	for (size_t i = 0; i < w->pages; i++)
+		if ((w->entries[i] & (PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE)) ==
+		    PAGEMAP_PRESENT)
+			w->mapped_pages++;
+	return 0;
+}
+
+/* Turns each present page's pagemap entry into its owner's inode number. */
+static int window_owners(const struct residency_tables *tables,
+			 struct window *w)
+{
+	size_t end;
+	int r;
+
 	for (size_t i = 0; i < w->pages; i = end) {
 		end = i + 1;
 		w->resident[i] = !!(w->entries[i] & PAGEMAP_PRESENT);
@@ -178,6 +192,8 @@ static int window_look(const struct residency_tables *tables, int fd,
 	madvise(w->map, bytes, MADV_RANDOM);
 	r = window_touch(w);
 	if (r == 0)
+		r = window_entries(tables, w);
+	if (r == 0)
 		r = window_owners(tables, w);
 	munmap(w->map, bytes);
 	return r;
@@ -191,6 +207,7 @@ static int window_report(const struct window *w, uint64_t memcg_ino,
 	size_t end;
 	int r;
 
+	found->mapped_pages += w->mapped_pages;
 	for (size_t i = 0; i < w->pages; i = end) {
 		end = i + 1;
 		if (!w->resident[i])

@@ -47,6 +47,7 @@ struct residency_range {
 struct residency_found {
 	uint64_t resident_pages; /* charged to the asked-for cgroup */
 	uint64_t foreign_pages; /* charged to others */
+	uint64_t mapped_pages; /* of both, by others than the caller */
 };
 
 /* Called for a run of foreign pages; a negative result ends the walk. */

@@ -323,9 +323,16 @@ static int refuse(const char *path, int error)
 	return 1;
 }
 
+/* A file without a name is a link of its own kind. */
+static bool is_open_fd(const char *path)
+{
+	return !strncmp(path, "/proc/", 6);
+}
+
 static int look_at_file(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_NOATIME | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_NOATIME | O_CLOEXEC |
+				    (is_open_fd(path) ? 0 : O_NOFOLLOW));
 	struct report r = { 0 };
 	struct statfs fs;
 	struct stat st;
@@ -410,7 +417,9 @@ int main(int argc, char **argv)
 	nftw(self.root, add_cgroup, 16, FTW_PHYS | FTW_MOUNT);
 
 	for (; i < argc; i++) {
-		r = nftw(argv[i], look_at_entry, 32, FTW_PHYS);
+		r = is_open_fd(argv[i]) ?
+			    look_at_file(argv[i]) :
+			    nftw(argv[i], look_at_entry, 32, FTW_PHYS);
 		if (r < 0)
 			refuse(argv[i], errno);
 		failed |= r != 0;

@@ -526,6 +526,80 @@ static void test_crossing_into_a_mount(void **state)
 	assert_true(inode_number(self, 1) != inode_number(root, 1));
 }
 
+static bool stays(const struct inode *inode)
+{
+	return true;
+}
+
+static bool goes(const struct inode *inode)
+{
+	return false;
+}
+
+/* How many are exposed, each of which is to be that one. */
+static unsigned int count_exposed(struct place *place, struct inode *inode)
+{
+	unsigned int part = 0, exposed = 0;
+	struct inode **found;
+	size_t count;
+
+	while (inode_exposed_next(place->table, &part, &found, &count)) {
+		for (size_t i = 0; i < count; i++) {
+			assert_ptr_equal(found[i], inode);
+			forget(place, found[i], 1);
+			exposed++;
+		}
+		free(found);
+	}
+	return exposed;
+}
+
+/* An exposed inode is known, even if the kernel forgets it, till it is not. */
+static void test_exposed(void **state)
+{
+	struct place *place = *state;
+	struct inode *inode;
+
+	scratch_touch(place->scratch, "a");
+	inode = look_up(place, "a");
+	inode_expose(place->table, inode);
+	inode_expose(place->table, inode);
+	assert_int_equal(inode->lookups, 2);
+	assert_int_equal(count_exposed(place, inode), 1);
+	forget(place, inode, 1);
+	assert_int_equal(known(place), 2);
+	inode_ref(place->table, inode);
+	inode_conceal(place->table, inode, stays);
+	assert_int_equal(count_exposed(place, inode), 1);
+	inode_conceal(place->table, inode, goes);
+	inode_conceal(place->table, inode, goes);
+	assert_int_equal(count_exposed(place, inode), 0);
+	assert_int_equal(inode->lookups, 1);
+	forget(place, inode, 1);
+	assert_int_equal(known(place), 1);
+}
+
+/* One that would cost an fd, and its file's space, goes with the last other. */
+static void test_exposed_without_a_name(void **state)
+{
+	struct place *place = *state;
+	struct inode *inode;
+	bool is_last;
+
+	scratch_touch(place->scratch, "a");
+	inode = look_up(place, "a");
+	inode_expose(place->table, inode);
+	assert_ptr_equal(inode_find_victim(place->table, place->root, "a",
+					   &is_last),
+			 inode);
+	assert_true(is_last);
+	forget(place, inode, 1);
+	assert_int_equal(count_exposed(place, inode), 1);
+	forget(place, inode, 1);
+	assert_int_equal(known(place), 1);
+	assert_int_equal(count_exposed(place, inode), 0);
+}
+
 /* The mount that must not be entered is met, and not entered. */
 static void test_the_excluded_mount(void **state)
 {
@@ -576,6 +650,9 @@ int main(void)
 		table_test(test_racing_lookups),
 		table_test(test_racing_forgets),
 		table_test(test_forgetting_uncharges),
+		cmocka_unit_test_setup_teardown(
+			test_exposed, place_setup_with_handles, place_teardown),
+		table_test(test_exposed_without_a_name),
 		cmocka_unit_test_setup_teardown(test_crossing_into_a_mount,
 						root_setup, root_teardown),
 		cmocka_unit_test_setup_teardown(test_the_excluded_mount,

@@ -9,6 +9,8 @@
 #include "unit.h"
 #include "util.h"
 
+#include <sys/mman.h>
+
 #define NOBODYS_INO UINT64_MAX
 
 static uint64_t count(int fd, uint64_t offset_pages, uint64_t length_pages)
@@ -372,6 +374,34 @@ static void test_walk_knows_the_owner(void **state)
 	close(fd);
 }
 
+/* Four pages of twelve, two of which somebody maps beside the walk. */
+static void test_walk_sees_who_maps(void **state)
+{
+	struct scratch *scratch = *state;
+	int fd = sparse_file(scratch, 12);
+	size_t bytes = 2 * page_bytes();
+	struct residency_found found;
+	struct walk walk;
+	char *map;
+
+	walk_begin(&walk, fd);
+	write_pages(fd, 0, 4);
+	assert_int_equal(residency_walk(&walk.tables, &walk.range, NOBODYS_INO,
+					NULL, NULL, &found),
+			 0);
+	assert_int_equal(found.mapped_pages, 0);
+	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	assert_int_equal(madvise(map, bytes, MADV_POPULATE_READ), 0);
+	assert_int_equal(residency_walk(&walk.tables, &walk.range, NOBODYS_INO,
+					NULL, NULL, &found),
+			 0);
+	assert_in_range(found.mapped_pages, 2, 4); /* faults go around */
+	munmap(map, bytes);
+	walk_end(&walk);
+	close(fd);
+}
+
 #define residency_test(name) \
 	cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
@@ -389,6 +419,7 @@ int main(void)
 		residency_test(test_walk_of_a_range),
 		residency_test(test_walk_of_a_sparse_file),
 		residency_test(test_walk_is_ended),
+		residency_test(test_walk_sees_who_maps),
 		residency_test(test_walk_knows_the_owner),
 	};
 
