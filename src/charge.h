@@ -106,6 +106,9 @@ int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 /* Unpins a file whose last name went beside the mount. */
 void charge_check_pin(struct charge *charge, struct inode *inode);
 
+/* CPU time of chargers that looks have taken so far, whoever had them made. */
+uint64_t charge_look_ns(const struct charge *charge);
+
 /* How an open would go, and a clause that says why. */
 struct charge_path {
 	enum policy_path path;

@@ -71,9 +71,9 @@ static bool can_ask(const struct charger *charger)
 	return !charger_is_silent(charger) && !charger_is_down(charger);
 }
 
-/* Without a page resident it can't be told: it is what it was. */
-static bool is_mapped(struct charge *charge, const struct backing *backing,
-		      bool was_mapped)
+/* A file that is closed: what there is of its pages. */
+static int count_pages(struct charge *charge, const struct backing *backing,
+		       struct residency_found *found)
 {
 	struct ring_call call = {
 		.op = RING_CLAIM,
@@ -81,38 +81,68 @@ static bool is_mapped(struct charge *charge, const struct backing *backing,
 		.fd = backing_read_fd(backing),
 	};
 	struct stat st;
+	int64_t r;
 
-	if (fstat(call.fd, &st) < 0 || !st.st_size)
-		return false;
+	*found = (struct residency_found){ 0 };
+	if (fstat(call.fd, &st) < 0)
+		return -errno;
 	call.length = (uint64_t)st.st_size;
-	if (charge_call(charge, binding_of(charge, backing->inode), &call) < 0)
-		return true;
-	return call.resident_pages + call.foreign_pages ?
-		       call.mapped_pages > 0 :
-		       was_mapped;
+	r = call.length ?
+		    charge_call(charge, binding_of(charge, backing->inode),
+				&call) :
+		    0;
+	found->resident_pages = call.resident_pages + call.foreign_pages;
+	found->foreign_pages = call.foreign_pages;
+	found->mapped_pages = call.mapped_pages;
+	return (int)r;
+}
+
+/*
+ * After its last close: claims what is another's, and tells whether somebody
+ * maps the file. Without a page resident that is what it was.
+ */
+static int64_t look_at_closed(struct charge *charge, struct backing *backing,
+			      const struct exposure *seen, bool *is_mapped)
+{
+	struct residency_found found;
+	int64_t r;
+
+	r = count_pages(charge, backing, &found);
+	if (r < 0)
+		return r;
+	*is_mapped = !seen->is_gone &&
+		     (found.resident_pages ? found.mapped_pages > 0 :
+					     seen->is_watched);
+	return found.foreign_pages ?
+		       charge_settle(charge, backing, seen->is_watched) :
+		       0;
 }
 
 /* Looks at the file: the pages that stayed another's, or -errno. */
 static int64_t look(struct charge *charge, struct inode *inode,
-		    const struct exposure *seen, enum charge_reason reason)
+		    const struct exposure *seen)
 {
 	struct backing *backing;
-	bool is_watched;
+	bool is_mapped = false;
 	int64_t r;
 
 	r = backing_open(charge->table, inode, false, false, &backing);
 	if (r < 0)
 		return r;
 	stats_add(charge->stats, STATS_reconciles, 1);
-	if (reason != CHARGE_NO_REASON)
-		r = charge_settle(charge, backing,
-				  seen->is_open || seen->is_watched);
-	is_watched = r != 0;
-	if (!is_watched && !seen->is_open && !seen->is_gone)
-		is_watched = is_mapped(charge, backing, seen->is_watched);
-	set_watched(charge, inode, is_watched);
+	if (seen->is_open)
+		r = charge_settle(charge, backing, true);
+	else
+		r = look_at_closed(charge, backing, seen, &is_mapped);
+	set_watched(charge, inode, r != 0 || is_mapped);
 	charge_close_backing(charge, backing);
 	return r;
+}
+
+uint64_t charge_look_ns(const struct charge *charge)
+{
+	return atomic_load_explicit(&charge->stats->counters[STATS_look_ns],
+				    memory_order_relaxed);
 }
 
 int64_t charge_reconcile(struct charge *charge, struct inode *inode,
@@ -124,7 +154,7 @@ int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 
 	if (binding->host && is_due(&seen, reason))
 		r = can_ask(host_charger(binding->host)) ?
-			    look(charge, inode, &seen, reason) :
+			    look(charge, inode, &seen) :
 			    -EAGAIN;
 	/* What can't be looked at now is tried again, unless it is no more. */
 	if (!binding->host || r == -ESTALE || r == -ENOENT)

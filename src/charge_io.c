@@ -43,6 +43,8 @@ int64_t charge_call(struct charge *charge, const struct binding *binding,
 
 	if (binding->host)
 		r = charger_call(host_charger(binding->host), call);
+	if (call->look_ns)
+		stats_add(charge->stats, STATS_look_ns, call->look_ns);
 	/* What makes pages the host's can't be made by anybody else. */
 	if (call->op == RING_CLAIM || call->op == RING_AHEAD)
 		return r;

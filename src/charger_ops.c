@@ -397,8 +397,15 @@ static const charger_op charger_ops[] = {
 	[RING_UNPIN] = do_unpin,
 };
 
+static bool is_look(const struct ring_call *call)
+{
+	return call->op == RING_CLAIM || call->op == RING_AHEAD;
+}
+
 void charger_perform(struct charger_context *context, struct ring_call *call)
 {
+	uint64_t begin = is_look(call) ? thread_ns() : 0;
+
 	context->memory_tries = NO_MEMORY_TRIES;
 	if (call->op >= ARRAY_SIZE(charger_ops)) {
 		call->result = -EOPNOTSUPP;
@@ -407,4 +414,6 @@ void charger_perform(struct charger_context *context, struct ring_call *call)
 	do {
 		call->result = charger_ops[call->op](context, call);
 	} while (call->result == -ENOMEM && wait_for_memory(context));
+	if (is_look(call))
+		call->look_ns = thread_ns() - begin;
 }

@@ -13,6 +13,8 @@
 #define RETRY_NS (5 * UINT64_C(1000000000))
 /* What may be used at once, after a quiet time. */
 #define SAVED_NS_MAX (100 * INT64_C(1000000))
+/* As much is saved up again: a charger stays awake for a while after a call. */
+#define BURST_NS (2 * INT64_C(1000000))
 
 struct reconciler {
 	struct reconciler_config config;
@@ -47,30 +49,38 @@ static bool is_stopped(const struct reconciler *reconciler, int ms)
 	return poll(&pfd, 1, ms) > 0;
 }
 
-/* Until what was used is paid for: whether it is to go on. */
+/* When all is used up, until there is enough again: whether it is to go on. */
 static bool rest(struct reconciler *reconciler)
 {
 	double need_ms;
 
-	for (;;) {
-		earn(reconciler);
-		if (reconciler->saved_ns >= 0)
-			return true;
-		need_ms = (double)-reconciler->saved_ns / 1e6 * 100 /
-			  reconciler->config.percent;
+	earn(reconciler);
+	if (reconciler->saved_ns >= 0)
+		return true;
+	while (reconciler->saved_ns < BURST_NS) {
+		need_ms = (double)(BURST_NS - reconciler->saved_ns) / 1e6 *
+			  100 / reconciler->config.percent;
 		if (is_stopped(reconciler,
 			       need_ms < LOOK_MS ? (int)need_ms + 1 : LOOK_MS))
 			return false;
+		earn(reconciler);
 	}
+	return true;
+}
+
+/* Not by the clock on the wall: on a busy machine most of that is waiting. */
+static uint64_t used_ns(const struct reconciler *reconciler)
+{
+	return thread_ns() + charge_look_ns(reconciler->config.charge);
 }
 
 static void look_at(struct reconciler *reconciler, struct inode *inode,
 		    enum charge_reason reason)
 {
-	uint64_t start = now_ns();
+	uint64_t before = used_ns(reconciler);
 
 	charge_reconcile(reconciler->config.charge, inode, reason);
-	reconciler->saved_ns -= (int64_t)(now_ns() - start);
+	reconciler->saved_ns -= (int64_t)(used_ns(reconciler) - before);
 }
 
 static enum charge_reason reason_now(struct reconciler *reconciler)

@@ -76,6 +76,7 @@ struct ring_call {
 	uint64_t foreign_pages; /* RING_CLAIM: found before it */
 	uint64_t residue_pages; /* RING_CLAIM: foreign ones that stayed */
 	uint64_t mapped_pages; /* RING_CLAIM: mapped by somebody, after it */
+	uint64_t look_ns; /* of CPU time; RING_CLAIM, RING_AHEAD */
 	int32_t scratch_fds[RING_SCRATCH_FDS];
 };
 

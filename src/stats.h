@@ -9,23 +9,24 @@
 #include <stdint.h>
 
 /* name, meaning */
-#define STATS_COUNTERS(X)                                                    \
-	X(opens_passthrough, "opens that pass through")                      \
-	X(opens_strict, "opens served by the charger")                       \
-	X(opens_first_touch, "opens left to the kernel's first touch")       \
-	X(opens_refused, "opens refused for want of a host")                 \
-	X(ahead_bytes, "bytes charged ahead")                                \
-	X(claims, "files whose owners were looked at")                       \
-	X(claimed_pages, "foreign pages claimed")                            \
-	X(residue_pages, "foreign pages that could not be moved")            \
-	X(reconciles, "files looked at again after reclaim")                 \
-	X(pinned_files, "files kept resident")                               \
-	X(pinned_bytes, "bytes kept resident")                               \
-	X(pins_refused, "files not pinned for want of budget or memory")     \
-	X(moves, "files moved to another host")                              \
-	X(strict_reads, "reads made by chargers")                            \
-	X(strict_writes, "writes made by chargers")                          \
-	X(splice_reads, "reads into the client's own page cache (sendfile)") \
+#define STATS_COUNTERS(X)                                                      \
+	X(opens_passthrough, "opens that pass through")                        \
+	X(opens_strict, "opens served by the charger")                         \
+	X(opens_first_touch, "opens left to the kernel's first touch")         \
+	X(opens_refused, "opens refused for want of a host")                   \
+	X(ahead_bytes, "bytes charged ahead")                                  \
+	X(claims, "files whose owners were looked at")                         \
+	X(claimed_pages, "foreign pages claimed")                              \
+	X(residue_pages, "foreign pages that could not be moved")              \
+	X(reconciles, "files looked at again after reclaim")                   \
+	X(look_ns, "CPU time of chargers at looks, claims and charging ahead") \
+	X(pinned_files, "files kept resident")                                 \
+	X(pinned_bytes, "bytes kept resident")                                 \
+	X(pins_refused, "files not pinned for want of budget or memory")       \
+	X(moves, "files moved to another host")                                \
+	X(strict_reads, "reads made by chargers")                              \
+	X(strict_writes, "writes made by chargers")                            \
+	X(splice_reads, "reads into the client's own page cache (sendfile)")   \
 	X(unsafe_maps, "strict opens whose mappings may charge the mapper")
 
 enum stats_counter {

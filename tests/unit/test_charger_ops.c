@@ -245,6 +245,7 @@ static void test_copy_range(void **state)
 
 	assert_int_equal(perform(&call), 3);
 	assert_content(out, "abcd789");
+	assert_int_equal(call.look_ns, 0);
 	close(in);
 	close(out);
 }
@@ -314,6 +315,7 @@ static void test_ahead(void **state)
 	assert_int_equal(resident(fd), 0);
 	before = count_fds();
 	assert_int_equal(perform(&call), 0);
+	assert_true(call.look_ns > 0);
 	assert_int_equal(resident(fd), 1001);
 	assert_int_equal(perform(&call), 0);
 	assert_int_equal(count_fds(), before);
