@@ -16,7 +16,7 @@ from lib.act import MATE, OWNER, STRANGER
 from lib.cgroup import rmdir
 from lib.control import (CTL, EXPLAIN_KEYS, HOST_KEYS, RULE_KEYS, STATUS_KEYS,
                          addresses, ask, ask_raw, connect, ctl, ctl_fails,
-                         ctl_json, device_of, read_answer)
+                         ctl_json, device_of, read_answer, served)
 from lib.mount import Mount, limit_fds, unmount
 from lib.settings import KIB, MIB
 from lib.wait import eventually
@@ -325,6 +325,26 @@ def test_thousands_of_connections(place, mount, address):
     assert eventually(lambda: mount.daemon.open_fds() <= before + 1)
     answer, _ = place.run(ask_raw, address, STATUS, user=STRANGER)
     assert "pid" in answer
+
+
+def test_a_long_answer_that_nobody_takes(place, mount, address):
+    """More than the kernel keeps for him: he is cut off after 5 seconds. The
+    control: who takes it has all of it, and in the meantime."""
+    for n in range(256):
+        directory = place.source / ("\1" * 200 + str(n))
+        directory.mkdir()
+        write_rules(directory, "* frob")
+        (directory / "a").write_text("a")
+        assert (mount / directory.name / "a").read_text() == "a"
+    with holding(place, address, 4, STATUS):
+        begin = time.monotonic()
+        answer, seconds = place.run(ask_raw, address, STATUS, user=STRANGER)
+        assert len(answer["refused_rules"]) == 256
+        assert len(json.dumps(answer)) > 256 * 1200
+        assert seconds < settings.seconds(1.5)
+        assert served(address) == 4
+        assert eventually(lambda: served(address) == 0, 10)
+        assert time.monotonic() - begin > 4.5
 
 
 def test_of_one_user_so_many_at_a_time(place, address):

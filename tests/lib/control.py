@@ -40,6 +40,14 @@ def addresses(device=""):
     return found
 
 
+def served(address):
+    """How many connections the daemon has there now."""
+    name = "@" + address[1:]
+    lines = Path("/proc/net/unix").read_text().splitlines()[1:]
+    return sum(line.endswith(f" {name}")
+               and not int(line.split()[3], 16) & LISTENS for line in lines)
+
+
 def connect(address):
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(address)
