@@ -50,6 +50,7 @@ struct inode {
 	 */
 	_Atomic bool attrs_volatile;
 	_Atomic bool inval_queued; /* see inval.h */
+	_Atomic unsigned char move; /* see mover.c */
 	/* On its shard's list, see inode_expose(); set under the lock. */
 	_Atomic bool exposed;
 	bool is_watched; /* shard lock; see charge_drift.c */

@@ -22,6 +22,16 @@
 #define WATCHED \
 	(IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 
+/*
+ * What an inode's "move" says. The thread goes from asked to waiting before it
+ * tries, and from there to none after it: who asks meanwhile isn't missed.
+ */
+enum {
+	MOVE_NONE,
+	MOVE_WAITING, /* it is in one of the lists, once */
+	MOVE_ASKED, /* the same, and is to be tried at once */
+};
+
 /* A file whose pages are to be moved, which holds a lookup of its inode. */
 struct move {
 	struct list link;
@@ -59,11 +69,16 @@ static void move_free(struct mover *mover, struct move *move)
 
 static void free_all(struct mover *mover, struct list *moves)
 {
-	while (!list_empty(moves))
-		move_free(mover, container_of(moves->next, struct move, link));
+	struct move *move;
+
+	while (!list_empty(moves)) {
+		move = container_of(moves->next, struct move, link);
+		atomic_store(&move->inode->move, MOVE_NONE);
+		move_free(mover, move);
+	}
 }
 
-/* Takes over what is queued; an inode that waits already is tried at once. */
+/* Takes over what is queued. */
 static void take_fresh(struct mover *mover)
 {
 	struct move *move;
@@ -81,13 +96,28 @@ static void take_fresh(struct mover *mover)
 	}
 }
 
+static bool is_due(struct move *move)
+{
+	if (atomic_load(&move->inode->move) == MOVE_ASKED) {
+		move->delay_ns = FIRST_RETRY_NS;
+		return true;
+	}
+	return move->next_ns <= now_ns();
+}
+
 /* One try: whether it is to be tried again. */
 static bool try_move(struct mover *mover, struct move *move)
 {
-	int64_t residue = charge_move(mover->config.charge, move->inode);
+	unsigned char waiting = MOVE_WAITING;
+	int64_t residue;
 
-	if (residue == 0 || residue == -ESTALE || residue == -ENOENT)
-		return false;
+	atomic_store(&move->inode->move, MOVE_WAITING);
+	residue = charge_move(mover->config.charge, move->inode);
+	if (residue == 0 || residue == -ESTALE || residue == -ENOENT) {
+		move->next_ns = 0;
+		return !atomic_compare_exchange_strong(&move->inode->move,
+						       &waiting, MOVE_NONE);
+	}
 	move->next_ns = now_ns() + move->delay_ns;
 	if (move->delay_ns < LAST_RETRY_NS)
 		move->delay_ns *= 2;
@@ -104,7 +134,7 @@ static uint64_t make_moves(struct mover *mover)
 	while (link != &mover->waiting && !atomic_load(&mover->stopping)) {
 		move = container_of(link, struct move, link);
 		link = link->next;
-		if (move->next_ns <= now_ns() && !try_move(mover, move)) {
+		if (is_due(move) && !try_move(mover, move)) {
 			move_free(mover, move);
 			continue;
 		}
@@ -298,18 +328,26 @@ void mover_sweep(struct mover *mover)
 	wake(mover);
 }
 
-void mover_queue(struct mover *mover, struct inode *inode)
+static void add_fresh(struct mover *mover, struct inode *inode)
 {
 	struct move *move;
 
 	move = calloc(1, sizeof(*move));
-	if (!move)
+	if (!move) {
+		atomic_store(&inode->move, MOVE_NONE);
 		return;
+	}
 	move->inode = inode;
 	move->delay_ns = FIRST_RETRY_NS;
 	inode_ref(mover->config.table, inode);
 	pthread_mutex_lock(&mover->lock);
 	list_add(&mover->fresh, &move->link);
 	pthread_mutex_unlock(&mover->lock);
+}
+
+void mover_queue(struct mover *mover, struct inode *inode)
+{
+	if (atomic_exchange(&inode->move, MOVE_ASKED) == MOVE_NONE)
+		add_fresh(mover, inode);
 	wake(mover);
 }

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from lib import act, actions, content, settings
+from lib.control import ctl_json
 from lib.rules import (PAGES, is_owned, log_says, owned, put, read,
                        write_rules)
 from lib.settings import KIB, MIB
@@ -294,6 +295,32 @@ def test_what_is_mapped_moves_when_it_can(place):
         place.source / "a").of(place.target), 10)
     read(place, "a")
     owned(place, place.other, "a")
+    for fd in [ready_out, ready, go, go_in]:
+        os.close(fd)
+
+
+def test_many_changes_of_what_is_mapped(place):
+    """However often its rule changed: a file that can't be moved yet is tried
+    as one, now and then."""
+    def moves():
+        return ctl_json("status", place.mountpoint)[0]["counters"]["moves"]
+
+    put(place, "a")
+    write_rules(place.source, "* io=auto")
+    place.cover()
+    (ready_out, ready), (go, go_in) = os.pipe(), os.pipe()
+    child = place.start(map_until, place.mount / "a", ready, go)
+    os.read(ready_out, 1)
+    for n in range(12):
+        before = moves()
+        cgroup = [place.other, place.reader][n % 2]
+        write_rules(place.source, f"* memcg={cgroup.path}")
+        assert eventually(lambda: moves() > before), n
+    before = moves()
+    time.sleep(4)
+    assert 1 <= moves() - before <= 5
+    os.write(go_in, b"x")
+    assert child.result()
     for fd in [ready_out, ready, go, go_in]:
         os.close(fd)
 
