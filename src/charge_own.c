@@ -176,6 +176,17 @@ int64_t charge_settle(struct charge *charge, struct backing *backing,
 	return r < 0 ? r : resident > owned ? (int64_t)(resident - owned) : 0;
 }
 
+/* Open by others than the caller. */
+static bool is_shared(struct charge *charge, const struct backing *backing)
+{
+	bool is_shared;
+
+	inode_lock(charge->table, backing->inode);
+	is_shared = backing->opens > 1;
+	inode_unlock(charge->table, backing->inode);
+	return is_shared;
+}
+
 int64_t charge_move(struct charge *charge, struct inode *inode)
 {
 	struct backing *backing;
@@ -187,6 +198,9 @@ int64_t charge_move(struct charge *charge, struct inode *inode)
 	if (r < 0)
 		return r;
 	stats_add(charge->stats, STATS_moves, 1);
+	/* Who has it open may have got it when nothing was enforced. */
+	if (is_shared(charge, backing))
+		charge_expose(charge, inode);
 	r = charge_settle(charge, backing, true);
 	if (r == 0)
 		charge_pin(charge, backing);
@@ -202,9 +216,7 @@ void charge_refill(struct charge *charge, struct backing *backing,
 	uint64_t size_bytes, resident;
 	struct stat st;
 
-	inode_lock(charge->table, backing->inode);
-	readable |= backing->opens > 1;
-	inode_unlock(charge->table, backing->inode);
+	readable |= is_shared(charge, backing);
 	if (!binding->host || !readable || fstat(fd, &st) < 0)
 		return;
 	size_bytes = (uint64_t)st.st_size;

@@ -13,6 +13,7 @@ import pytest
 
 from lib import content, settings
 from lib.cgroup import alive
+from lib.rules import write_rules
 from lib.settings import MIB
 from lib.wait import eventually
 
@@ -58,7 +59,7 @@ class Client:
         os.write(self.orders, order)
         assert os.read(self.answers, 1) == b"!", "the client failed"
 
-    def end(self):
+    def close(self):
         os.write(self.orders, b".")
         os.close(self.orders)
         os.close(self.answers)
@@ -117,7 +118,7 @@ def leak(place):
     client.do(b"r")
     place.judge.owned_by(place.target, path, at_least=PAGES)
     yield path, client
-    client.end()
+    client.close()
 
 
 def lose_pages(place, path, client, order=b"r"):
@@ -213,3 +214,18 @@ def test_pages_of_an_open_file_that_was_removed_come_back(place, leak):
     assert eventually(lambda: not deleted_files(place.mount.daemon.pid), 2), \
         deleted_files(place.mount.daemon.pid)
     os.close(own)
+
+
+def test_pages_of_a_file_that_was_open_before_its_rule_come_back(place):
+    path = place.put(place.source, "file", SIZE)
+    write_rules(place.source, "* memcg=@opener")
+    place.cover()
+    with contextlib.closing(Client(place, place.mount / "file")) as client:
+        client.do(b"r")
+        place.judge.owned_by(place.reader, path, at_least=PAGES)
+        place.run(os.unlink, place.mount / ".memcgfs")
+        assert all_owned(place, path)
+        with nobody_reconciles(place.mount):
+            lose_pages(place, path, client)
+        assert all_owned(place, path), \
+            place.judge.look(path).describe(place.target)
