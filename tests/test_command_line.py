@@ -2,6 +2,7 @@
 """What the command takes and refuses, and how a mount begins and ends."""
 
 import os
+import shlex
 import signal
 import time
 from errno import ECONNABORTED, EFAULT, EINVAL, EIO, ENOTCONN, EROFS
@@ -621,3 +622,24 @@ def test_debug_output(place, options):
     act.command(["umount", place.mountpoint])
     assert daemon.wait() == 0
     assert daemon.text()
+
+
+def test_the_unit_clears_a_dead_mount_away(place, call, options):
+    """systemd restarts a daemon that was killed; its mount is in the way."""
+    unit = (settings.TESTS.parent / "conf/memcgfs@.service").read_text()
+    line = next(x for x in unit.splitlines() if x.startswith("ExecStopPost="))
+    clear = shlex.split(line.partition("=")[2].replace("%f", str(place.source)))
+    content.write(place.source / "file", KIB)
+    mount = place.cover(path=place.source)
+    mount.daemon.signal(signal.SIGKILL)
+    mount.daemon.wait()
+    mount.stopped = True
+    again = ["-o", options(), place.source, place.source]
+    assert call(*again).returncode != 0, "what is there to be cleared away?"
+    for _ in range(2):
+        act.command(clear)
+        assert not mounts_at(place.source)
+        assert (place.source / "file").stat().st_size == KIB
+    assert call(*again).returncode == 0
+    unmount(place.source)
+    assert eventually(lambda: not place.leftovers()), place.leftovers()
