@@ -154,8 +154,8 @@ $(B)/fuzz_%: tests/fuzz/fuzz_%.c $(B)/libmemcgfs.a $(B)/flags
 # Changes when the commands or the set of sources do, and all is built anew.
 $(B)/flags: force
 	@mkdir -p $(OBJ)
-	@echo '$(subst ','\'',$(COMPILE)) | $(LINK) | $(LIB_LIBS) | $(OBJS) $(CTL_OBJS)' >$@.new
-	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+	@echo '$(subst ','\'',$(COMPILE)) | $(LINK) | $(LIB_LIBS) | $(OBJS) $(CTL_OBJS)' >$@.$$PPID
+	@if cmp -s $@.$$PPID $@; then rm $@.$$PPID; else mv $@.$$PPID $@; fi
 
 -include $(wildcard $(OBJ)/*.d $(OBJ)/ctl/*.d $(B)/unit/*.d $(B)/fuzz_*.d)
 
@@ -286,20 +286,14 @@ fuzzers: $(FUZZERS)
 GUESTS := ext4 xfs
 GUEST_LIMIT = 2400
 
-check-v2: all $(B)/rulematch ## the same mounts on cgroup v2, with ext4 and with xfs; long
+check-v2: all $(B)/rulematch ## the same mounts on cgroup v2, with ext4 and with xfs
 	@scripts/deps.sh build test guest
 	@$(MAKE) --no-print-directory -j2 --output-sync=target \
 		$(GUESTS:%=check-v2-%)
 
-# What there is time for among all other checks: pages, cgroups, faults.
-V2_CORE := ownership pressure frozen scenarios hardening data
-
-check-v2-core: ## the part of check-v2 that `make check` runs
-	@$(MAKE) --no-print-directory check-v2 GUEST_LIMIT=600 \
-		TESTS='$(V2_CORE:%=tests/test_%.py)'
-
-# A guest is some times slower than the machine, and so are its time limits.
-$(GUESTS:%=check-v2-%): check-v2-%: all
+# A guest is some times slower than the machine, and so are its time limits;
+# what is done many times is done less often there.
+$(GUESTS:%=check-v2-%): check-v2-%: all $(B)/rulematch
 	@echo "== cgroup v2 on $*"
 	$(Q)$(PYTEST_ENV) MEMCGFS_PATIENCE=3 MEMCGFS_BRIEF=1 tests/guest/run --fs $* \
 		--timeout $(GUEST_LIMIT) -- $(PYTEST)
@@ -377,7 +371,7 @@ help: ## list the targets
 		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: all bench bench-ahead bench-rules check check-asan check-integration \
-	check-layers check-long check-tsan check-unit check-v2 check-v2-core check-valgrind \
+	check-layers check-long check-tsan check-unit check-v2 check-valgrind \
 	$(GUESTS:%=check-v2-%) clean demo deps distclean force format \
 	fresh-reports fuzz fuzzers guest have-deps help install lint man \
 	uninstall
