@@ -43,6 +43,11 @@ void charge_set_connection(struct charge *charge, int fuse_fd,
 	charge->can_passthrough = can_passthrough;
 }
 
+bool charge_can_passthrough(const struct charge *charge)
+{
+	return charge->can_passthrough;
+}
+
 bool charge_bind(struct charge *charge, struct inode *inode,
 		 const struct binding *binding)
 {

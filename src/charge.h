@@ -57,6 +57,8 @@ void charge_set_table(struct charge *charge, struct inode_table *table);
 void charge_set_connection(struct charge *charge, int fuse_fd,
 			   bool can_passthrough);
 
+bool charge_can_passthrough(const struct charge *charge);
+
 /*
  * Another rule holds for the inode from now on. True: it has another host, or
  * is pinned no longer: charge_move() is to see to the pages that are there.

@@ -195,7 +195,7 @@ static void draft_read(struct draft *draft, int dir_fd)
 		.file = RULEFILE_NAME,
 		.shown = shown,
 		.tree = config->tree,
-		.can_opener = config->can_opener,
+		.can_opener = charge_can_passthrough(config->charge),
 	};
 	int r;
 

@@ -34,7 +34,6 @@ struct rulebook_config {
 	const char *memcg; /* its target as the user gave it, or @opener */
 	struct rules *mount_rules; /* of rules=FILE, or NULL; it takes a ref */
 	bool reads_files; /* .memcgfs files in directories count */
-	bool can_opener; /* see rulefile.h */
 };
 
 int rulebook_new(const struct rulebook_config *config, struct rulebook **out);

@@ -42,7 +42,6 @@ int session_make_book(struct session *session)
 		.fallback = session->fallback,
 		.memcg = session->options.memcg,
 		.reads_files = !session->options.norulefiles,
-		.can_opener = true,
 	};
 	char reason[RULEFILE_REASON_MAX];
 	struct rulebook *book = NULL;

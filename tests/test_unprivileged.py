@@ -290,3 +290,38 @@ def test_who_may_ask_his_mount(place, his):
 def ctl_device(path):
     """Of a mount that root can't enter."""
     return act.run(device_of, path, user=USER) + "/"
+
+
+# Rules
+
+
+def rule(place, text):
+    (place.source / ".memcgfs").write_text(text)
+    return own(place.source / ".memcgfs")
+
+
+def test_his_rules_name_his_cgroups(his):
+    pages = his.judge.pages(MIB)
+    rule(his, f"a memcg={his.subtree.reader.path}\n")
+    for name in ["a", "b"]:
+        own(his.put(his.source, name, MIB))
+    mount = cover(his)
+    run(his, actions.read_whole, mount / "a", cgroup=his.subtree.daemon)
+    run(his, actions.read_whole, mount / "b")
+    his.judge.owned_by(his.subtree.reader, his.source / "a", at_least=pages)
+    his.judge.owned_by(his.subtree.target, his.source / "b", at_least=pages)
+
+
+@pytest.mark.parametrize("memcg, said", [
+    ("@opener", "needs FUSE passthrough"),
+    (None, "no right to put processes into the cgroup")])
+def test_his_rules_name_what_he_cannot_have(his, memcg, said):
+    """First touch can't be had without passthrough, nor a cgroup that wasn't
+    delegated to him: the mount's own holds, and the log says why."""
+    rule(his, f"* memcg={memcg or his.other.path}\n")
+    own(his.put(his.source, "a", MIB))
+    mount = cover(his)
+    run(his, actions.read_whole, mount / "a")
+    his.judge.owned_by(his.subtree.target, his.source / "a",
+                       at_least=his.judge.pages(MIB))
+    assert said in mount.daemon.text()
