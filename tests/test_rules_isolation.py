@@ -84,8 +84,9 @@ def stopped(place):
 
 @contextlib.contextmanager
 def full(place):
-    """Four megabytes, of which two writers want 24 each."""
-    place.other.set_limit(4 * MIB)
+    """Four megabytes, of which two writers want 24 each; a sanitizer wants
+    some, too."""
+    place.other.set_limit(4 * MIB * (8 if settings.SANITIZED else 1))
     writers = [place.start(content.write, place.mount / f"bad/big{n}",
                            24 * MIB, n) for n in range(2)]
     try:
@@ -147,7 +148,8 @@ def test_trouble_of_one_is_not_the_others(place, figure, trouble):
     figure(f"{statistics.median(before):.0f} rounds in 1.2 s, beside a "
            f"{trouble} host {statistics.median(under):.0f}; the longest took "
            f"{1000 * worst:.0f} ms")
-    assert ratio > 0.5
+    # A slow machine makes a few rounds only: there it is that none hangs.
+    assert settings.seconds(ratio) > 0.5
     assert worst < settings.seconds(1)
     report = place.judge.look(*(place.source / f"good/f{n}"
                                 for n in range(FILES)))
