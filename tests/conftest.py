@@ -5,6 +5,7 @@ import faulthandler
 import gc
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from lib import act, kernel, settings
 from lib import judge as judging
-from lib import kernel, settings
 from lib.cgroup import Cgroups
 from lib.place import Place
 from lib.twin import Twins
@@ -62,12 +63,21 @@ def pytest_collection_finish(session):
     gc.freeze()
 
 
+def end_once(number, frame):
+    """As by Ctrl-C; what comes after it doesn't disturb the clearing up."""
+    for other in act.ENDING:
+        signal.signal(other, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def pytest_sessionstart(session):
     if os.geteuid() != 0:
         pytest.exit("these tests make cgroups and mounts: run them as root", 3)
     if not settings.NATIVE and not session.config.option.collectonly \
             and not os.access(settings.BINARY, os.X_OK):
         pytest.exit(f"{settings.BINARY} is missing: build it first", 3)
+    for number in act.ENDING:
+        signal.signal(number, end_once)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -29,6 +29,9 @@ class User:
         os.setresuid(self.uid, self.uid, self.uid)
 
 
+# What ends a run; all is then taken down as by Ctrl-C.
+ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
 TEAM = 12050  # a group, of which some are members
 
 ROOT = User("root", 0, 0)
@@ -69,7 +72,8 @@ class Child:
     def _work(writer, function, args, cgroup, user):
         try:
             gc.freeze()  # to look through all would copy all
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            for number in ENDING:
+                signal.signal(number, signal.SIG_DFL)
             prepare(cgroup, user)
             outcome = (True, function(*args))
         except BaseException:
