@@ -203,6 +203,9 @@ int backing_special_fd(struct inode_table *table, struct backing *backing,
 	if (fd >= 0)
 		return fd;
 	opened = inode_open(table, inode, flags[use]);
+	/* An append-only file, which has been opened so. */
+	if (opened == -EPERM && use == BACKING_DIRECT_WRITE)
+		opened = inode_open(table, inode, flags[use] | O_APPEND);
 	if (opened < 0)
 		return opened;
 	inode_lock(table, inode);
