@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Names, links and directories behave as in a native directory."""
 
+import errno
 import os
+import random
 import socket
 import stat
 
@@ -723,3 +725,149 @@ def test_two_makers_of_one_name(a):
 
     children = [act.Child(race, n) for n in range(4)]
     a.note("won", sum(act.together(children)) == scaled(200))
+
+
+# A long walk
+
+
+class Walk:
+    """Calls chosen by chance, on names that are few, so that they meet files,
+    directories and links of all ages; each outcome is noted. (No stores to
+    mappings: how many blocks one takes depends on the page cache's folios.)"""
+
+    DIRECTORIES = (".", "a", "b", "a/c", "b/d")
+
+    def __init__(self, actor, seed):
+        self.actor, self.random = actor, random.Random(seed)
+        self.kept = []
+        for name in self.DIRECTORIES[1:]:
+            os.mkdir(name)
+
+    def name(self):
+        return f"{self.random.choice(self.DIRECTORIES)}/" \
+               f"{self.random.choice('fdls')}{self.random.randrange(6)}"
+
+    def number(self, end):
+        return self.random.randrange(end)
+
+    def data(self):
+        return bytes([self.number(256)]) * self.number(60_000)
+
+    def with_file(self, flags, function):
+        fd = os.open(self.name(), flags | os.O_NONBLOCK)
+        try:
+            return function(fd)
+        finally:
+            os.close(fd)
+
+    def create(self):
+        return os.close(os.open(self.name(), os.O_CREAT | os.O_RDWR, 0o640))
+
+    def write(self):
+        return self.with_file(os.O_WRONLY, lambda fd: os.pwrite(
+            fd, self.data(), self.number(200_000)))
+
+    def append(self):
+        return self.with_file(os.O_WRONLY | os.O_APPEND,
+                              lambda fd: os.write(fd, self.data()))
+
+    def read(self):
+        return self.with_file(os.O_RDONLY, lambda fd: hash_of(
+            os.pread(fd, self.number(60_000), self.number(200_000))))
+
+    def rename(self):
+        flags = self.random.choice((0, 0, kernel.RENAME_EXCHANGE,
+                                    kernel.RENAME_NOREPLACE))
+        return kernel.renameat2(self.name(), self.name(), flags)
+
+    def link(self):
+        return os.link(self.name(), self.name(), follow_symlinks=False)
+
+    def symlink(self):
+        return os.symlink(self.name(), self.name())
+
+    def mkdir(self):
+        return os.mkdir(self.name())
+
+    def unlink(self):
+        return os.unlink(self.name())
+
+    def rmdir(self):
+        return os.rmdir(self.name())
+
+    def truncate(self):
+        return os.truncate(self.name(), self.number(150_000))
+
+    def chmod(self):
+        return os.chmod(self.name(), 0o600 + self.number(0o177))
+
+    def set_xattr(self):
+        return os.setxattr(self.name(), "user.x", self.data()[:100],
+                           follow_symlinks=False)
+
+    def remove_xattr(self):
+        return os.removexattr(self.name(), "user.x", follow_symlinks=False)
+
+    def stat(self):
+        return described(os.lstat(self.name()))
+
+    def fallocate(self):
+        mode = self.random.choice((0, 1, 3, 16, 17))
+        return self.with_file(os.O_RDWR, lambda fd: kernel.fallocate(
+            fd, mode, self.number(100_000), 1 + self.number(60_000)))
+
+    def copy(self):
+        return self.with_file(os.O_RDONLY, lambda one: self.with_file(
+            os.O_RDWR, lambda two: os.copy_file_range(
+                one, two, self.number(50_000), self.number(50_000),
+                self.number(50_000))))
+
+    def link_unnamed(self):
+        fd = os.open("a", os.O_TMPFILE | os.O_RDWR, 0o640)
+        try:
+            os.write(fd, self.data())
+            return kernel.linkat(kernel.AT_FDCWD, f"/proc/self/fd/{fd}",
+                                 self.name(), kernel.AT_SYMLINK_FOLLOW)
+        finally:
+            os.close(fd)
+
+    def keep(self):
+        self.kept.append(os.open(self.name(), os.O_RDWR | os.O_NONBLOCK))
+        if len(self.kept) > 8:
+            os.close(self.kept.pop(0))
+
+    def use_kept(self):
+        if not self.kept:
+            return None
+        fd = self.random.choice(self.kept)
+        os.pwrite(fd, self.data(), self.number(100_000))
+        return described(os.fstat(fd))
+
+    STEPS = (create, create, write, write, append, read, read, rename, rename,
+             rename, link, symlink, mkdir, unlink, rmdir, truncate, chmod,
+             set_xattr, remove_xattr, stat, stat, fallocate, copy,
+             link_unnamed, keep, use_kept, use_kept)
+
+    def step(self):
+        way = self.random.choice(self.STEPS)
+        try:
+            value = way(self)
+        except OSError as error:
+            value = errno.errorcode[error.errno]
+        self.actor.note(way.__name__, value)
+
+
+def hash_of(data):
+    return len(data), sum(data)
+
+
+def described(st):
+    return (oct(st.st_mode), st.st_nlink, st.st_uid, st.st_gid,
+            None if stat.S_ISDIR(st.st_mode) else st.st_size)
+
+
+@story(ROOT, OWNER)
+def test_a_long_walk(a):
+    walk = Walk(a, seed=a.user.uid + 1)
+    for _ in range(scaled(4000)):
+        walk.step()
