@@ -23,6 +23,7 @@
 #define ASLEEP_LOOKS 20
 #define ASLEEP_LOOK_US 10000
 #define SPAWN_TRIES 100
+#define RENEW_TRIES 10
 
 /* In the word that counts calls: one more, and one of those being made. */
 #define CALL_COUNTED (UINT64_C(1) << 32)
@@ -89,7 +90,7 @@ static int charger_try_spawn(struct charger *charger, uint64_t timeout_ns)
 }
 
 /* One that is killed before it is ready says nothing of the host. */
-static int charger_spawn(struct charger *charger, uint64_t timeout_ns)
+static int charger_spawn_once(struct charger *charger, uint64_t timeout_ns)
 {
 	struct charger_config *config = &charger->config;
 	int r = 0;
@@ -101,6 +102,19 @@ static int charger_spawn(struct charger *charger, uint64_t timeout_ns)
 	r = -ESRCH;
 	for (int i = 0; i < SPAWN_TRIES && r == -ESRCH; i++)
 		r = charger_try_spawn(charger, timeout_ns);
+	return r;
+}
+
+/*
+ * A host that was there a moment ago and can't be entered any more was just
+ * removed, by a mount that ends, say: there may be another one.
+ */
+static int charger_spawn(struct charger *charger, uint64_t timeout_ns)
+{
+	int r = -ENODEV;
+
+	for (int i = 0; i < RENEW_TRIES && r == -ENODEV; i++)
+		r = charger_spawn_once(charger, timeout_ns);
 	return r;
 }
 
@@ -298,6 +312,18 @@ static int charger_open_fds(struct charger *charger)
 	return 0;
 }
 
+/* The first time, while nobody else is there. */
+static int charger_start(struct charger *charger)
+{
+	const struct charger_config *config = &charger->config;
+	int r;
+
+	r = charger_spawn(charger, config->timeout_ns);
+	if (r == 0 && config->started)
+		config->started(config->userdata);
+	return r;
+}
+
 int charger_new(const struct charger_config *config, struct charger **out)
 {
 	struct charger *charger;
@@ -317,7 +343,7 @@ int charger_new(const struct charger_config *config, struct charger **out)
 	if (r == 0) {
 		charger->config.birth.ring_fd = ring_fd(charger->ring);
 		if (!config->is_lazy)
-			r = charger_spawn(charger, config->timeout_ns);
+			r = charger_start(charger);
 	}
 	if (r == 0)
 		r = -pthread_create(&charger->supervisor, NULL,

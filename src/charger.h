@@ -21,7 +21,7 @@ struct charger_config {
 	 * brings the birth up to date, or tells why there can't be one.
 	 */
 	int (*renew)(void *userdata, struct charger_birth *birth);
-	/* Unless NULL, called after each start but the first. */
+	/* Unless NULL, called after each start. */
 	void (*started)(void *userdata);
 	void *userdata;
 	const char *name; /* for messages */

@@ -23,7 +23,8 @@ struct host {
 	struct cgroup_tree *tree;
 	struct spawner *spawner;
 	struct cgroup_host *cgroup;
-	bool create; /* these two: of whoever starts the charger */
+	/* These two: of whoever starts the charger. */
+	bool create; /* what is missing, until it has been started once */
 	unsigned int n_given; /* cgroups made, and told to the spawner */
 	struct charger *charger;
 	struct gate *gate;
@@ -93,7 +94,7 @@ static int host_renew(void *userdata, struct charger_birth *birth)
 	struct host *host = userdata;
 	int r;
 
-	r = cgroup_host_open(host->cgroup, steal_bool(&host->create));
+	r = cgroup_host_open(host->cgroup, host->create);
 	if (r < 0)
 		return r;
 	if (r > 0) {
@@ -106,10 +107,11 @@ static int host_renew(void *userdata, struct charger_birth *birth)
 	return give_back_created(host);
 }
 
-static void host_lost_pins(void *userdata)
+static void host_started(void *userdata)
 {
 	struct host *host = userdata;
 
+	host->create = false;
 	if (atomic_load(&host->pinned_bytes) && host->lost_pins)
 		host->lost_pins(host->userdata);
 }
@@ -124,7 +126,7 @@ static int host_start_charger(struct host *host,
 			.arena_fd = config->arena_fd,
 		},
 		.renew = host_renew,
-		.started = host_lost_pins,
+		.started = host_started,
 		.userdata = host,
 		.name = config->path,
 		.timeout_ns = config->timeout_ns,

@@ -63,15 +63,6 @@ static inline void *steal_ptr_void(void **pp)
 
 #define steal_ptr(pp) ((__typeof__(*(pp)))steal_ptr_void((void **)(pp)))
 
-/* True once. */
-static inline bool steal_bool(bool *bp)
-{
-	bool b = *bp;
-
-	*bp = false;
-	return b;
-}
-
 /* Monotonic time in nanoseconds. */
 static inline uint64_t clock_ns(clockid_t clock)
 {

@@ -643,3 +643,17 @@ def test_the_unit_clears_a_dead_mount_away(place, call, options):
     assert call(*again).returncode == 0
     unmount(place.source)
     assert eventually(lambda: not place.leftovers()), place.leftovers()
+
+
+def test_a_mount_right_after_the_last_ones_end(place, call):
+    """Its cgroup is being removed while the next mount finds it there."""
+    new = place.cgroups.fresh("new")
+    new.remove()
+    content.write(place.source / "file", KIB)
+    for _ in range(30):
+        done = call("-o", f"memcg={new.path},create", place.source,
+                    place.mountpoint)
+        assert done.returncode == 0, done.stderr
+        assert unmount(place.mountpoint).returncode == 0
+    assert eventually(lambda: not place.daemon.pids())
+    new.remove()
