@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <seccomp.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 /* Newer than the C library's headers may know. */
 #ifndef __NR_cachestat
@@ -84,14 +86,26 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
+/* What was dropped doesn't come back by execve(2). */
+static int limit_for_good(uint32_t caps)
+{
+	int r = creds_limit(caps);
+
+	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+/* An ordinary user's mounts by fusermount3(1), which is suid. */
 int sandbox_drop_daemon_capabilities(void)
 {
-	return creds_limit(DAEMON_CAPS);
+	return geteuid() ? creds_limit(DAEMON_CAPS) :
+			   limit_for_good(DAEMON_CAPS);
 }
 
 int sandbox_drop_charger_capabilities(void)
 {
-	return creds_limit(CHARGER_CAPS);
+	return limit_for_good(CHARGER_CAPS);
 }
 
 static int add_rules(scmp_filter_ctx filter, int procs_fd)

@@ -14,7 +14,10 @@
  */
 int sandbox_drop_daemon_capabilities(void);
 
-/* Before there are threads, a charger: likewise. 0 or -errno. */
+/*
+ * Before there are threads, a charger, and the spawner that makes them:
+ * likewise. 0 or -errno.
+ */
 int sandbox_drop_charger_capabilities(void);
 
 /*

@@ -3,6 +3,7 @@
 #include "spawner.h"
 
 #include "list.h"
+#include "sandbox.h"
 #include "util.h"
 
 #include <limits.h>
@@ -249,7 +250,7 @@ static _Noreturn void spawner_start(const struct spawner *spawner, pid_t daemon)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	/* Nor does it keep a directory in use. */
-	if (chdir("/") < 0)
+	if (chdir("/") < 0 || sandbox_drop_charger_capabilities() < 0)
 		_exit(1);
 	list_init(&self.give_back);
 	die_with_parent(DAEMON_DIED, daemon);

@@ -38,6 +38,18 @@ def test_chargers_keep_a_few_capabilities(place):
             assert have & ~mask(CAPABILITIES) == 0, name
 
 
+def test_the_spawner_has_no_more_than_its_chargers(place):
+    mount = place.cover()
+    spawners = [pid for pid, name in place.daemon.members().items()
+                if name == "memcgfs-spawn"]
+    assert len(spawners) == 1
+    for name in ("CapEff", "CapPrm", "CapInh"):
+        have = int(status(spawners[0])[name], 16)
+        assert have & ~mask(CAPABILITIES) == 0, name
+    for pid in [mount.daemon.pid, *spawners, *mount.chargers()]:
+        assert status(pid)["NoNewPrivs"] == "1", pid
+
+
 @pytest.mark.not_sanitized
 def test_chargers_are_filtered(place):
     """Each of their threads: a filter (2), and no new privileges."""
