@@ -230,5 +230,6 @@ void charge_refill(struct charge *charge, struct backing *backing,
 	if (residency_count(fd, 0, 0, &resident) == 0 &&
 	    resident >= pages_of(size_bytes))
 		return;
-	charge_ahead(charge, backing, size_bytes, SHADOW_NEEDS_PAGES);
+	if (charge_ahead(charge, backing, size_bytes, SHADOW_NEEDS_PAGES) < 0)
+		stats_add(charge->stats, STATS_unsafe_maps, 1);
 }
