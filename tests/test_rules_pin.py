@@ -202,8 +202,10 @@ def test_a_charger_that_is_killed(place):
     read(place, *names)
     for _ in range(3):
         assert is_pinned(place, place.target, *names)
-        for pid in place.target.chargers():
+        pids = set(place.target.chargers())
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: not pids & place.target.pids())
         assert eventually(lambda: is_pinned(place, place.target, *names))
 
 
