@@ -244,7 +244,7 @@ check-tsan: ## both again with ThreadSanitizer
 # that shares files alone: so it can run no daemon, not all tests, and of some
 # only its own findings count.
 VALGRIND_CANT := charger residency
-VALGRIND_BLIND := cgroup charger_ops inode
+VALGRIND_BLIND := cgroup charger_ops inode pins rulefile
 VALGRIND := valgrind -q --error-exitcode=99 --trace-children=no
 
 check-valgrind: $(UNIT_TESTS) ## unit tests under valgrind's memcheck

@@ -339,7 +339,7 @@ static int parse_pattern(struct parser *parser, const char **at,
 		return refuse(parser, start,
 			      "macros (\"[attr]\") are not supported");
 	word = (struct word){ .text = text, .len = len };
-	if (text[0] == '!')
+	if (len && text[0] == '!')
 		return refuse(parser, start,
 			      "negative patterns (\"%.*s\") are not "
 			      "supported; a literal \"!\" is written \"\\!\"",
