@@ -77,8 +77,8 @@ def test_reading_and_writing_above_high(place):
 
 @pytest.mark.parametrize("protected", [True, False])
 def test_low_protects_the_cache(place, protected):
-    """From reclaim that a neighbour causes in their parent, which the control
-    shows to take it."""
+    """From reclaim in their parent: it takes the neighbour's cache alone; the
+    control shows that it takes of both."""
     needs(place.target, "low")
     place.target.delegate_memory()
     target = place.target.child("t").create()
@@ -86,13 +86,13 @@ def test_low_protects_the_cache(place, protected):
     if protected:
         target.set("low", 2 * LIMIT)
     path = place.put(place.source, "file", LIMIT)
-    place.put(place.beside, "large", 6 * LIMIT)
+    place.put(place.beside, "file", LIMIT)
     mount = place.cover(target=target)
     place.run(actions.read_whole, mount / "file")
     place.judge.owned_by(target, path, at_least=LIMIT // settings.PAGE)
-    place.target.set_limit(2 * LIMIT)
-    for _ in range(3):  # of pages used twice it holds on to many
-        place.run(actions.read_whole, place.beside / "large", cgroup=neighbour)
+    for _ in range(2):  # what is used once goes first, whosever it is
+        place.run(actions.read_whole, place.beside / "file", cgroup=neighbour)
+    place.target.set_limit(LIMIT * 9 // 8)
     left = place.judge.look(path).of(target) * settings.PAGE
     assert (left > LIMIT * 0.9) == protected, f"{left} bytes left of {LIMIT}"
     mount.stop()
