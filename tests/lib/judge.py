@@ -27,6 +27,14 @@ class Report:
     def foreign_to(self, cgroup):
         return self.resident - self.of(cgroup)
 
+    def forget(self, cgroup):
+        """Take a cgroup's pages out of the report; how many there were. The
+        machine may reclaim a page in the moment between seeing that it is
+        resident and looking at it, which brings it back: it wasn't there."""
+        pages = self.owners.pop(cgroup.path, 0)
+        self.resident -= pages
+        return pages
+
     def describe(self, cgroup):
         """The files that are not wholly the cgroup's, the first few of them."""
         bad = [f"  {f['path']}: {f['resident']}/{f['pages']} resident, "
@@ -50,7 +58,9 @@ class Judge:
         done = act.command([self.tool, "--json", *paths],
                            cgroup=self.observer, limit=120)
         report = Report(json.loads(done.stdout))
-        assert not report.of(self.observer), "the judge brought in pages"
+        brought_in = report.forget(self.observer)
+        assert brought_in <= max(64, report.resident // 100), \
+            f"the judge brought in {brought_in} pages"
         return report
 
     def owned_by(self, cgroup, *paths, at_least=1):
