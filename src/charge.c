@@ -21,12 +21,18 @@ int charge_new(const struct charge_config *config, struct charge **out)
 	charge->stats = config->stats;
 	charge->arena = config->arena;
 	charge->sees_owners = config->sees_owners;
+	pthread_mutex_init(&charge->claim_lock, NULL);
+	pthread_cond_init(&charge->claim_ended, NULL);
 	*out = charge;
 	return 0;
 }
 
 struct charge *charge_free(struct charge *charge)
 {
+	if (!charge)
+		return NULL;
+	pthread_cond_destroy(&charge->claim_ended);
+	pthread_mutex_destroy(&charge->claim_lock);
 	free(charge);
 	return NULL;
 }
@@ -57,7 +63,10 @@ bool charge_bind(struct charge *charge, struct inode *inode,
 	inode_lock(charge->table, inode);
 	old = binding_of(charge, inode);
 	atomic_store_explicit(&inode->binding, binding, memory_order_release);
-	is_moved = old->host != binding->host;
+	/* Of one that was never opened no page is known: its open claims. */
+	is_moved =
+		old->host != binding->host &&
+		(inode->backing || inode->shadow.known || inode->charge.bytes);
 	if (is_moved) {
 		shadow_forget(&inode->shadow);
 		account_uncharge(&inode->charge);

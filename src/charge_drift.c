@@ -87,10 +87,7 @@ static int count_pages(struct charge *charge, const struct backing *backing,
 	if (fstat(call.fd, &st) < 0)
 		return -errno;
 	call.length = (uint64_t)st.st_size;
-	r = call.length ?
-		    charge_call(charge, binding_of(charge, backing->inode),
-				&call) :
-		    0;
+	r = call.length ? charge_call_claim(charge, backing->inode, &call) : 0;
 	found->resident_pages = call.resident_pages + call.foreign_pages;
 	found->foreign_pages = call.foreign_pages;
 	found->mapped_pages = call.mapped_pages;

@@ -28,7 +28,7 @@ static int64_t count_foreign(struct charge *charge,
 	if (!view->resident_bytes)
 		return 0;
 	if (charger_is_silent(host_charger(binding->host)) ||
-	    charge_call(charge, binding, &call) < 0)
+	    charge_call_claim(charge, backing->inode, &call) < 0)
 		return -1;
 	return (int64_t)(call.foreign_pages * page_bytes());
 }

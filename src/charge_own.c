@@ -8,6 +8,9 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+/* A claim that meets readers who are faster each time is left to the next. */
+#define CLAIM_ROUNDS 4
+
 struct shadow_moment charge_moment(const struct charge *charge,
 				   struct host *host)
 {
@@ -20,27 +23,46 @@ struct shadow_moment charge_moment(const struct charge *charge,
 	};
 }
 
-static int claim(struct charge *charge, const struct binding *binding,
-		 const struct backing *backing, uint64_t size_bytes,
-		 struct residency_found *found)
+int64_t charge_call_claim(struct charge *charge, struct inode *inode,
+			  struct ring_call *call)
+{
+	int64_t r;
+
+	pthread_mutex_lock(&charge->claim_lock);
+	while (inode->being_claimed)
+		pthread_cond_wait(&charge->claim_ended, &charge->claim_lock);
+	inode->being_claimed = true;
+	pthread_mutex_unlock(&charge->claim_lock);
+	r = charge_call(charge, binding_of(charge, inode), call);
+	pthread_mutex_lock(&charge->claim_lock);
+	inode->being_claimed = false;
+	pthread_cond_broadcast(&charge->claim_ended);
+	pthread_mutex_unlock(&charge->claim_lock);
+	return r;
+}
+
+/* How many pages it dropped, or -errno; @found is what is there after it. */
+static int64_t claim(struct charge *charge, const struct backing *backing,
+		     uint64_t size_bytes, struct residency_found *found)
 {
 	struct ring_call call = {
 		.op = RING_CLAIM,
 		.fd = backing_read_fd(backing),
 		.length = size_bytes,
 	};
+	uint64_t dropped;
 	int64_t r;
 
-	r = charge_call(charge, binding, &call);
+	r = charge_call_claim(charge, backing->inode, &call);
 	if (r < 0)
-		return (int)r;
+		return r;
+	dropped = call.foreign_pages - call.residue_pages;
 	stats_add(charge->stats, STATS_claims, 1);
-	stats_add(charge->stats, STATS_claimed_pages,
-		  call.foreign_pages - call.residue_pages);
+	stats_add(charge->stats, STATS_claimed_pages, dropped);
 	stats_add(charge->stats, STATS_residue_pages, call.residue_pages);
 	found->resident_pages = call.resident_pages;
 	found->foreign_pages = call.residue_pages;
-	return 0;
+	return (int64_t)dropped;
 }
 
 int charge_range(struct charge *charge, const struct binding *binding,
@@ -83,30 +105,49 @@ static void set_shadow(struct charge *charge, struct inode *inode,
 	inode_unlock(charge->table, inode);
 }
 
+/*
+ * One round of it. What it dropped may be brought back by a reader before the
+ * charger does, or be dropped by another claim at the same time: so many
+ * pages are to be looked at again. Or -errno.
+ */
+static int64_t ahead_once(struct charge *charge, struct backing *backing,
+			  uint64_t size_bytes, enum shadow_need need,
+			  struct residency_found *found)
+{
+	const struct binding *binding = binding_of(charge, backing->inode);
+	int64_t dropped = 0;
+	int r;
+
+	if (need == SHADOW_NEEDS_CLAIM)
+		dropped = claim(charge, backing, size_bytes, found);
+	if (dropped < 0 || found->resident_pages + found->foreign_pages >=
+				   pages_of(size_bytes))
+		return dropped;
+	r = charge_range(charge, binding, backing, 0, size_bytes);
+	return r < 0 ? r : dropped;
+}
+
 int charge_ahead(struct charge *charge, struct backing *backing,
 		 uint64_t size_bytes, enum shadow_need need)
 {
-	const struct binding *binding = binding_of(charge, backing->inode);
-	struct residency_found found = { 0 };
-	uint64_t pages = pages_of(size_bytes);
+	struct host *host = binding_of(charge, backing->inode)->host;
+	uint64_t pages = pages_of(size_bytes), doubtful = 0;
 	struct shadow_moment now;
-	int r;
+	int64_t dropped = 1;
 
-	if (!binding->host)
+	if (!host)
 		return -EHOSTDOWN;
-	now = charge_moment(charge, binding->host);
-	if (need == SHADOW_NEEDS_CLAIM) {
-		r = claim(charge, binding, backing, size_bytes, &found);
-		if (r < 0)
-			return r;
+	now = charge_moment(charge, host);
+	for (int i = 0; i < CLAIM_ROUNDS && dropped; i++) {
+		struct residency_found found = { 0 };
+
+		dropped = ahead_once(charge, backing, size_bytes, need, &found);
+		if (dropped < 0)
+			return (int)dropped;
+		doubtful = found.foreign_pages + (uint64_t)dropped;
 	}
-	if (found.resident_pages + found.foreign_pages < pages) {
-		r = charge_range(charge, binding, backing, 0, size_bytes);
-		if (r < 0)
-			return r;
-	}
-	set_shadow(charge, backing->inode, binding->host, size_bytes,
-		   pages - found.foreign_pages, &now);
+	set_shadow(charge, backing->inode, host, size_bytes,
+		   pages > doubtful ? pages - doubtful : 0, &now);
 	return 0;
 }
 
@@ -116,16 +157,17 @@ int charge_claim(struct charge *charge, struct backing *backing,
 	const struct binding *binding = binding_of(charge, backing->inode);
 	struct residency_found found = { 0 };
 	struct shadow_moment now;
-	int r;
+	int64_t dropped;
 
 	if (!binding->host)
 		return -EHOSTDOWN;
 	now = charge_moment(charge, binding->host);
-	r = claim(charge, binding, backing, size_bytes, &found);
-	if (r == 0)
-		set_shadow(charge, backing->inode, binding->host, size_bytes,
-			   found.resident_pages, &now);
-	return r;
+	dropped = claim(charge, backing, size_bytes, &found);
+	if (dropped < 0)
+		return (int)dropped;
+	set_shadow(charge, backing->inode, binding->host, size_bytes,
+		   found.resident_pages, &now);
+	return 0;
 }
 
 uint64_t charge_room(struct charge *charge, struct host *host,

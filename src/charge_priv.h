@@ -5,6 +5,7 @@
 
 #include "charge.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct charge {
@@ -15,6 +16,10 @@ struct charge {
 	bool sees_owners;
 	int fuse_fd;
 	bool can_passthrough;
+	/* For the inodes' being_claimed; not taken by I/O, nor by opens of
+	 * files whose pages are known to be the host's. */
+	pthread_mutex_t claim_lock;
+	pthread_cond_t claim_ended;
 };
 
 /* The rule that holds for the inode now, and the host; it never goes away. */
@@ -34,6 +39,13 @@ static inline const struct binding *binding_of(const struct charge *charge,
  */
 int64_t charge_call(struct charge *charge, const struct binding *binding,
 		    struct ring_call *call);
+
+/*
+ * Has a RING_CLAIM made, one at a time of an inode: who looks at pages maps
+ * them, and those that are mapped can't be dropped by another.
+ */
+int64_t charge_call_claim(struct charge *charge, struct inode *inode,
+			  struct ring_call *call);
 
 /* The state of the clock and of the host that a look at pages is good for. */
 struct shadow_moment charge_moment(const struct charge *charge,

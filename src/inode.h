@@ -50,6 +50,7 @@ struct inode {
 	 */
 	_Atomic bool attrs_volatile;
 	_Atomic bool inval_queued; /* see inval.h */
+	bool being_claimed; /* the heart's lock; see charge_call_claim() */
 	_Atomic unsigned char move; /* see mover.c */
 	/* On its shard's list, see inode_expose(); set under the lock. */
 	_Atomic bool exposed;
