@@ -206,7 +206,8 @@ RUN_ENV := $(if $(SANITIZE),$(SANITIZER_ENV))
 PYTEST_ENV := PYTHONDONTWRITEBYTECODE=1 \
 	MEMCGFS=$(CURDIR)/$(B)/memcgfs MEMCGFS_FLAVOUR=$(FLAVOUR)
 TESTS = tests
-PYTEST = $(PYTHON) -m pytest $(TESTS) --fail-on-skip $(PYTEST_ARGS)
+PYTEST = $(PYTHON) -m pytest $(TESTS) --fail-on-skip \
+	$(if $(CI),--second-chance) $(PYTEST_ARGS)
 
 define no_reports
 	$(if $(SANITIZE),@for report in $(REPORTS)/*; do \

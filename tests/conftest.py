@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 from lib import act, kernel, settings
 from lib import judge as judging
@@ -36,11 +37,16 @@ def pytest_addoption(parser):
     parser.addoption("--fail-on-skip", action="store_true",
                      help="a skip that the machine does not explain "
                           "fails the run")
+    parser.addoption("--second-chance", action="store_true",
+                     help="a test that fails is run once more, alone in its "
+                          "place, and both runs are told of: machines that "
+                          "reclaim pages by themselves can spoil a look")
 
 
 def pytest_configure(config):
     config.figures = []
     config.bad_skips = []
+    config.first_tries = []
 
 
 def pytest_collection_modifyitems(config, items):
@@ -80,6 +86,26 @@ def pytest_sessionstart(session):
         signal.signal(number, end_once)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    """As pytest's own, but for the second chance."""
+    if not item.config.option.second_chance:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid,
+                                       location=item.location)
+    reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    failed = [report for report in reports if report.failed]
+    if failed:
+        item.config.first_tries.extend(failed)
+        item._initrequest()
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid,
+                                        location=item.location)
+    return True
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Fixtures want to know how the test went; skips are held to account."""
@@ -99,6 +125,9 @@ def pytest_sessionfinish(session):
 
 
 def pytest_terminal_summary(terminalreporter, config):
+    for report in config.first_tries:
+        terminalreporter.section(f"failed at the first try: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
     if config.figures:
         terminalreporter.section("figures")
         for line in config.figures:
