@@ -17,6 +17,7 @@ import pytest
 
 from lib import actions, content, kernel, settings
 from lib.judge import evict
+from lib.mount import standing_still
 from lib.settings import KIB, MIB
 from lib.wait import eventually
 
@@ -262,9 +263,10 @@ def test_pages_that_came_in_beside_the_mount_are_claimed(place):
     place.cover()
     backing = place.put(place.source, "file", 4 * MIB)
     place.run(actions.read_whole, place.mount / "file")
-    evict(backing)
-    place.run(actions.read_whole, backing, cgroup=place.other)
-    place.judge.owned_by(place.other, backing, at_least=1024)  # the control
+    with standing_still(place.mount):   # it would look after its last reader
+        evict(backing)
+        place.run(actions.read_whole, backing, cgroup=place.other)
+        place.judge.owned_by(place.other, backing, at_least=1024)  # the control
 
     def is_claimed():
         place.run(actions.read_whole, place.mount / "file")

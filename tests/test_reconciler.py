@@ -5,14 +5,13 @@ They are found, and claimed, while the file is open, and after its close."""
 import contextlib
 import mmap
 import os
-import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from lib import content, settings
-from lib.cgroup import alive
+from lib.mount import standing_still
 from lib.rules import write_rules
 from lib.settings import MIB
 from lib.wait import eventually
@@ -74,17 +73,6 @@ def close_all(path):
                 os.close(int(fd.name))
 
 
-@contextlib.contextmanager
-def nobody_reconciles(mount):
-    """The daemon stands still; who reads by passthrough doesn't need it."""
-    os.kill(mount.daemon.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        if alive(mount.daemon.pid):
-            os.kill(mount.daemon.pid, signal.SIGCONT)
-
-
 def reclaim_all(place, path):
     """The target gives its pages back, by its limit or as it is asked to."""
     if place.target.hierarchy.version == 2:
@@ -132,7 +120,7 @@ def lose_pages(place, path, client, order=b"r"):
 def foreign_now(place, path):
     """Looked at while no page is being dropped, which the judge would miss,
     and bring in himself."""
-    with nobody_reconciles(place.mount):
+    with standing_still(place.mount):
         time.sleep(0.3)
         return place.judge.look(path).foreign_to(place.target)
 
@@ -144,7 +132,7 @@ def all_owned(place, path, limit=10):
 @pytest.mark.figures
 def test_pages_of_an_open_file_come_back(place, leak, figure):
     path, client = leak
-    with nobody_reconciles(place.mount):
+    with standing_still(place.mount):
         foreign = lose_pages(place, path, client)
         begin = time.monotonic()
     assert all_owned(place, path), place.judge.look(path).describe(place.target)
@@ -157,7 +145,7 @@ def test_pages_of_an_open_file_come_back(place, leak, figure):
 
 def test_pages_of_a_file_that_was_closed_come_back(place, leak):
     path, client = leak
-    with nobody_reconciles(place.mount):
+    with standing_still(place.mount):
         lose_pages(place, path, client)
         client.do(b"c")
     assert all_owned(place, path), place.judge.look(path).describe(place.target)
@@ -166,7 +154,7 @@ def test_pages_of_a_file_that_was_closed_come_back(place, leak):
 def test_pages_that_are_mapped_come_back_when_they_can(place, leak):
     path, client = leak
     client.do(b"m")
-    with nobody_reconciles(place.mount):
+    with standing_still(place.mount):
         lose_pages(place, path, client, b"t")
     time.sleep(1)
     assert place.judge.look(path).foreign_to(place.target) > 0, \
@@ -194,7 +182,7 @@ def test_pages_of_a_mapping_that_outlives_its_file_come_back(place, leak):
     client.do(b"t")
     client.do(b"c")
     time.sleep(2)
-    with nobody_reconciles(place.mount):
+    with standing_still(place.mount):
         lose_pages(place, path, client, b"t")
     client.do(b"u")
     assert all_owned(place, path, 15), \
@@ -207,7 +195,7 @@ def test_pages_of_an_open_file_that_was_removed_come_back(place, leak):
     own = os.open(path, os.O_RDONLY)
     path = f"/proc/{os.getpid()}/fd/{own}"
     place.run(os.unlink, place.mount / "file")
-    with nobody_reconciles(place.mount):
+    with standing_still(place.mount):
         lose_pages(place, path, client)
     assert all_owned(place, path), place.judge.look(path).describe(place.target)
     client.do(b"c")
@@ -225,7 +213,7 @@ def test_pages_of_a_file_that_was_open_before_its_rule_come_back(place):
         place.judge.owned_by(place.reader, path, at_least=PAGES)
         place.run(os.unlink, place.mount / ".memcgfs")
         assert all_owned(place, path)
-        with nobody_reconciles(place.mount):
+        with standing_still(place.mount):
             lose_pages(place, path, client)
         assert all_owned(place, path), \
             place.judge.look(path).describe(place.target)

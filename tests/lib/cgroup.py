@@ -99,6 +99,10 @@ class Cgroup:
         if self.hierarchy.names["delegation"]:
             self.write(self.hierarchy.names["delegation"], f"+{controller}")
 
+    def withdraw(self, controller):
+        """The reverse."""
+        self.write(self.hierarchy.names["delegation"], f"-{controller}")
+
     def delegate_memory(self):
         """Let children have memory limits of their own."""
         self.delegate("memory")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One mount of memcgfs and the daemon behind it."""
 
+import contextlib
 import os
 import re
 import resource
@@ -176,6 +177,17 @@ class Mount:
         while mounts_at(self.path) and self._is_mounted():
             if unmount(self.path, lazily=True).returncode != 0:
                 break
+
+
+@contextlib.contextmanager
+def standing_still(mount):
+    """Its daemon does nothing; who reads by passthrough doesn't need it."""
+    os.kill(mount.daemon.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if alive(mount.daemon.pid):
+            os.kill(mount.daemon.pid, signal.SIGCONT)
 
 
 class NativeMount:
