@@ -58,15 +58,18 @@ bool charge_bind(struct charge *charge, struct inode *inode,
 		 const struct binding *binding)
 {
 	const struct binding *old;
-	bool is_moved;
+	bool is_moved, was_bound;
 
 	inode_lock(charge->table, inode);
 	old = binding_of(charge, inode);
+	was_bound = atomic_load_explicit(&inode->binding, memory_order_relaxed);
 	atomic_store_explicit(&inode->binding, binding, memory_order_release);
-	/* Of one that was never opened no page is known: its open claims. */
-	is_moved =
-		old->host != binding->host &&
-		(inode->backing || inode->shadow.known || inode->charge.bytes);
+	/*
+	 * One that is bound for the first time has its pages claimed when it
+	 * is opened, unless it is open already.
+	 */
+	is_moved = old->host != binding->host &&
+		   (was_bound || inode->backing || inode->shadow.known);
 	if (is_moved) {
 		shadow_forget(&inode->shadow);
 		account_uncharge(&inode->charge);

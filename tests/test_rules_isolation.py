@@ -86,7 +86,7 @@ def stopped(place):
 def full(place):
     """Four megabytes, of which two writers want 24 each; a sanitizer wants
     some, too."""
-    place.other.set_limit(4 * MIB * (8 if settings.SANITIZED else 1))
+    place.other.set_limit(4 * MIB * (10 if settings.SANITIZED else 1))
     writers = [place.start(content.write, place.mount / f"bad/big{n}",
                            24 * MIB, n) for n in range(2)]
     try:
