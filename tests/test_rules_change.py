@@ -125,6 +125,17 @@ def write_steadily(path, go, size):
                 os.read(go, 1)
 
 
+def test_a_file_that_was_only_written(place):
+    """Nobody has looked at its pages yet when its rule changes."""
+    write_rules(place.source, "* io=auto")
+    place.cover()
+    place.run(content.write, place.mount / "a", MIB)
+    assert is_owned(place, place.target, "a")
+    time.sleep(0.5)
+    write_rules(place.source, f"* memcg={place.other.path}")
+    assert eventually(lambda: is_owned(place, place.other, "a"), 10)
+
+
 def test_dirty_data_while_the_rule_changes(place):
     size = 8 * MIB
     write_rules(place.source, "* io=auto")
