@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from lib import act, content, kernel, settings
+from lib.act import errno_of
 from lib.disk import Disk, FlawedDisk
 from lib.settings import KIB, MIB, PAGE, scaled
 from lib.wait import eventually
@@ -29,15 +30,6 @@ GIB = 1024 * MIB
 def covered(request, place):
     place.cover(request.param)
     return place
-
-
-def errno_of(function, *args):
-    """The errno of a call, or 0."""
-    try:
-        function(*args)
-        return 0
-    except OSError as error:
-        return error.errno
 
 
 # A file of 64 GiB

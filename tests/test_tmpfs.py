@@ -10,6 +10,7 @@ import time
 import pytest
 
 from lib import act, actions, content, settings
+from lib.act import errno_of
 from lib.mount import unmount_below
 from lib.settings import KIB, MIB
 
@@ -43,14 +44,6 @@ def bystander(tmpfs):
     child = tmpfs.start(live, cgroup=tmpfs.target)
     yield child
     child.end()
-
-
-def errno_of(function, *args):
-    try:
-        function(*args)
-        return 0
-    except OSError as error:
-        return error.errno
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -13,7 +13,7 @@ from errno import EACCES
 import pytest
 
 from lib import act, actions, content, settings
-from lib.act import STRANGER, User
+from lib.act import STRANGER, User, errno_of
 from lib.cgroup import alive
 from lib.control import addresses, ask, ctl, ctl_fails, ctl_json, device_of
 from lib.judge import evict
@@ -211,13 +211,6 @@ def test_rights_are_his(his):
     secret = his.put(his.source, "secret", 100)
     secret.chmod(0o600)
     mount = cover(his)
-
-    def errno_of(function, *args):
-        try:
-            function(*args)
-            return 0
-        except OSError as error:
-            return error.errno
 
     assert run(his, errno_of, content.digest, mount / "secret") == EACCES
     assert run(his, errno_of, os.chmod, mount / "secret", 0o644) == errno.EPERM

@@ -151,3 +151,12 @@ def command(argv, cgroup=None, user=None, limit=60, check=True, **options):
             f"{' '.join(map(str, argv))} exited {done.returncode}:\n"
             f"{done.stdout[-4000:]}{done.stderr[-4000:]}")
     return done
+
+
+def errno_of(function, *args):
+    """The errno of a call, or 0."""
+    try:
+        function(*args)
+        return 0
+    except OSError as error:
+        return error.errno
