@@ -56,9 +56,16 @@ static struct backing *backing_take(struct inode_table *table,
 				    struct inode *inode, enum backing_use use,
 				    int *fd)
 {
-	struct backing *made = *fd >= 0 ? backing_alloc(inode) : NULL;
+	struct backing *made = NULL;
 	struct backing *backing;
 
+	if (*fd >= 0) {
+		made = backing_alloc(inode);
+		if (!made || inode_make_pages(table, inode) < 0) {
+			backing_free(made);
+			return NULL;
+		}
+	}
 	inode_lock(table, inode);
 	if (!inode->backing)
 		inode->backing = steal_ptr(&made);

@@ -69,10 +69,11 @@ bool charge_bind(struct charge *charge, struct inode *inode,
 	 * is opened, unless it is open already.
 	 */
 	is_moved = old->host != binding->host &&
-		   (was_bound || inode->backing || inode->shadow.known);
-	if (is_moved) {
-		shadow_forget(&inode->shadow);
-		account_uncharge(&inode->charge);
+		   (was_bound || inode->backing ||
+		    (inode->pages && inode->pages->shadow.known));
+	if (is_moved && inode->pages) {
+		shadow_forget(&inode->pages->shadow);
+		account_uncharge(&inode->pages->charge);
 	}
 	inode_unlock(charge->table, inode);
 	return (is_moved && binding->host) || charge_needs_pin(charge, inode);
@@ -106,7 +107,7 @@ static enum shadow_need look(struct charge *charge, struct host *host,
 	if (residency_count(backing_read_fd(backing), 0, 0, &resident) < 0)
 		return SHADOW_NEEDS_CLAIM;
 	inode_lock(charge->table, inode);
-	need = shadow_look(&inode->shadow, resident, &now);
+	need = shadow_look(&inode->pages->shadow, resident, &now);
 	inode_unlock(charge->table, inode);
 	return need;
 }
@@ -275,7 +276,8 @@ static int see_file(const struct charge_file *file, struct facts_seen *seen)
 			    SHADOW_NEEDS_PAGES;
 	if (seen->need == SHADOW_NEEDS_NOTHING) {
 		inode_lock(charge->table, inode);
-		seen->size_bytes = inode->shadow.file_pages * page_bytes();
+		seen->size_bytes =
+			inode->pages->shadow.file_pages * page_bytes();
 		inode_unlock(charge->table, inode);
 	} else {
 		if (fstat(backing_read_fd(file->backing), &st) < 0)
@@ -441,7 +443,8 @@ bool charge_note_attr(struct charge *charge, struct inode *inode,
 		      uint64_t size_bytes)
 {
 	inode_lock(charge->table, inode);
-	shadow_note_size(&inode->shadow, pages_of(size_bytes));
+	if (inode->pages)
+		shadow_note_size(&inode->pages->shadow, pages_of(size_bytes));
 	inode_unlock(charge->table, inode);
 	return atomic_load_explicit(&inode->attrs_volatile,
 				    memory_order_relaxed);

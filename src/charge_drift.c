@@ -19,7 +19,7 @@
 
 void charge_expose(struct charge *charge, struct inode *inode)
 {
-	inode_expose(charge->table, inode);
+	inode_mark(charge->table, inode, INODE_EXPOSED);
 }
 
 static bool stays_exposed(const struct inode *inode)
@@ -41,8 +41,8 @@ static struct exposure exposure_of(struct charge *charge, struct inode *inode)
 	inode_lock(charge->table, inode);
 	seen.is_open = inode->backing && inode->backing->opens;
 	seen.is_watched = inode->is_watched;
-	/* Left are the mark's lookup, and that of who looks. */
-	seen.is_gone = inode->lookups <= 2;
+	/* Left are the marks' lookups, and that of who looks. */
+	seen.is_gone = inode->lookups <= inode_count_marks(inode) + 1;
 	inode_unlock(charge->table, inode);
 	return seen;
 }
@@ -159,6 +159,6 @@ int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 	else if (r < 0)
 		set_watched(charge, inode, true);
 	/* Who opened it meanwhile keeps it where it is. */
-	inode_conceal(charge->table, inode, stays_exposed);
+	inode_unmark(charge->table, inode, INODE_EXPOSED, stays_exposed);
 	return r;
 }

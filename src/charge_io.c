@@ -209,7 +209,7 @@ int64_t charge_write(const struct charge_write *write)
 static void forget_pages(struct charge *charge, struct inode *inode)
 {
 	inode_lock(charge->table, inode);
-	shadow_forget(&inode->shadow);
+	shadow_forget(&inode->pages->shadow);
 	inode_unlock(charge->table, inode);
 }
 

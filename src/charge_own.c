@@ -98,8 +98,9 @@ static void set_shadow(struct charge *charge, struct inode *inode,
 {
 	inode_lock(charge->table, inode);
 	if (binding_of(charge, inode)->host == host) {
-		shadow_set(&inode->shadow, pages_of(size_bytes), owned, now);
-		account_charge(host_account(host), &inode->charge,
+		shadow_set(&inode->pages->shadow, pages_of(size_bytes), owned,
+			   now);
+		account_charge(host_account(host), &inode->pages->charge,
 			       owned * page_bytes());
 	}
 	inode_unlock(charge->table, inode);
@@ -212,7 +213,7 @@ int64_t charge_settle(struct charge *charge, struct backing *backing,
 	if (r < 0)
 		return r;
 	inode_lock(charge->table, backing->inode);
-	owned = backing->inode->shadow.owned_pages;
+	owned = backing->inode->pages->shadow.owned_pages;
 	inode_unlock(charge->table, backing->inode);
 	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
 	return r < 0 ? r : resident > owned ? (int64_t)(resident - owned) : 0;

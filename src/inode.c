@@ -22,8 +22,8 @@ struct shard {
 	struct list fd_lru; /* unused O_PATH fds, the latest used first */
 	unsigned int fd_count;
 	struct inode_idle idle;
-	struct list exposed; /* inodes, the latest first */
-	unsigned int exposed_count;
+	struct list marked[INODE_MARKS]; /* of inode_pages, the latest first */
+	unsigned int marked_count[INODE_MARKS];
 } __attribute__((aligned(64)));
 
 struct inode_table {
@@ -137,48 +137,89 @@ bool inode_table_next(struct inode_table *table, unsigned int *part,
 	return true;
 }
 
-void inode_expose(struct inode_table *table, struct inode *inode)
+static bool is_marked(const struct inode *inode, enum inode_mark mark)
+{
+	return atomic_load_explicit(&inode->marks, memory_order_relaxed) &
+	       1u << mark;
+}
+
+unsigned int inode_count_marks(const struct inode *inode)
+{
+	unsigned int count = 0;
+
+	for (int mark = 0; mark < INODE_MARKS; mark++)
+		count += is_marked(inode, mark);
+	return count;
+}
+
+int inode_make_pages(struct inode_table *table, struct inode *inode)
+{
+	struct shard *shard = inode_shard(table, inode);
+	struct inode_pages *pages;
+
+	pthread_mutex_lock(&shard->lock);
+	pages = inode->pages;
+	pthread_mutex_unlock(&shard->lock);
+	if (pages)
+		return 0;
+	pages = calloc(1, sizeof(*pages));
+	if (!pages)
+		return -ENOMEM;
+	pages->inode = inode;
+	pthread_mutex_lock(&shard->lock);
+	if (!inode->pages)
+		inode->pages = steal_ptr(&pages);
+	pthread_mutex_unlock(&shard->lock);
+	free(pages);
+	return 0;
+}
+
+void inode_mark(struct inode_table *table, struct inode *inode,
+		enum inode_mark mark)
 {
 	struct shard *shard = inode_shard(table, inode);
 
 	/* Whoever takes the mark off has seen that the caller isn't there. */
-	if (atomic_load_explicit(&inode->exposed, memory_order_relaxed))
+	if (is_marked(inode, mark))
 		return;
 	pthread_mutex_lock(&shard->lock);
-	if (!atomic_load_explicit(&inode->exposed, memory_order_relaxed)) {
-		atomic_store_explicit(&inode->exposed, true,
-				      memory_order_relaxed);
-		list_add(&shard->exposed, &inode->exposed_link);
-		shard->exposed_count++;
+	if (!is_marked(inode, mark)) {
+		atomic_fetch_or_explicit(&inode->marks, 1u << mark,
+					 memory_order_relaxed);
+		list_add(&shard->marked[mark], &inode->pages->marked[mark]);
+		shard->marked_count[mark]++;
 		inode->lookups++;
 	}
 	pthread_mutex_unlock(&shard->lock);
 }
 
 /* Under the lock; the caller has another lookup, or sees to it being none. */
-static void shard_conceal(struct shard *shard, struct inode *inode)
+static void shard_unmark(struct shard *shard, struct inode *inode,
+			 enum inode_mark mark)
 {
-	atomic_store_explicit(&inode->exposed, false, memory_order_relaxed);
-	list_del(&inode->exposed_link);
-	shard->exposed_count--;
+	atomic_fetch_and_explicit(&inode->marks, (unsigned char)~(1u << mark),
+				  memory_order_relaxed);
+	list_del(&inode->pages->marked[mark]);
+	shard->marked_count[mark]--;
 	inode->lookups--;
 }
 
-void inode_conceal(struct inode_table *table, struct inode *inode,
-		   bool (*stays)(const struct inode *inode))
+void inode_unmark(struct inode_table *table, struct inode *inode,
+		  enum inode_mark mark,
+		  bool (*stays)(const struct inode *inode))
 {
 	struct shard *shard = inode_shard(table, inode);
 
 	pthread_mutex_lock(&shard->lock);
-	if (atomic_load_explicit(&inode->exposed, memory_order_relaxed) &&
-	    !stays(inode))
-		shard_conceal(shard, inode);
+	if (is_marked(inode, mark) && !stays(inode))
+		shard_unmark(shard, inode, mark);
 	pthread_mutex_unlock(&shard->lock);
 }
 
-bool inode_exposed_next(struct inode_table *table, unsigned int *part,
-			struct inode ***found, size_t *count)
+bool inode_marked_next(struct inode_table *table, enum inode_mark mark,
+		       unsigned int *part, struct inode ***found, size_t *count)
 {
+	struct inode *inode;
 	struct shard *shard;
 	struct list *link;
 	size_t max;
@@ -189,17 +230,16 @@ bool inode_exposed_next(struct inode_table *table, unsigned int *part,
 		return false;
 	shard = &table->shards[(*part)++];
 	pthread_mutex_lock(&shard->lock);
-	max = shard->exposed_count;
+	max = shard->marked_count[mark];
 	pthread_mutex_unlock(&shard->lock);
 	*found = max ? calloc(max, sizeof(**found)) : NULL;
 	if (!*found)
 		return true;
 	pthread_mutex_lock(&shard->lock);
-	for (link = shard->exposed.next;
-	     link != &shard->exposed && *count < max; link = link->next) {
-		struct inode *inode =
-			container_of(link, struct inode, exposed_link);
-
+	for (link = shard->marked[mark].next;
+	     link != &shard->marked[mark] && *count < max; link = link->next) {
+		inode = container_of(link - mark, struct inode_pages, marked[0])
+				->inode;
 		inode->lookups++;
 		(*found)[(*count)++] = inode;
 	}
@@ -505,7 +545,9 @@ static struct inode *inode_free_one(struct inode_table *table,
 		table->hooks.release(inode->backing);
 	if (inode->rule_dir)
 		table->hooks.release_rules(inode->rule_dir);
-	account_uncharge(&inode->charge);
+	if (inode->pages)
+		account_uncharge(&inode->pages->charge);
+	free(inode->pages);
 	close_fd(inode->fd);
 	free(inode->name);
 	free(inode->pin);
@@ -528,9 +570,10 @@ static bool inode_unref(struct inode_table *table, struct shard *shard,
 			struct inode *inode, uint64_t lookups)
 {
 	inode->lookups -= lookups;
-	if (inode->lookups == 1 && inode->fd_pinned &&
-	    atomic_load_explicit(&inode->exposed, memory_order_relaxed))
-		shard_conceal(shard, inode);
+	if (inode->fd_pinned && inode->lookups == inode_count_marks(inode))
+		for (int mark = 0; mark < INODE_MARKS; mark++)
+			if (is_marked(inode, mark))
+				shard_unmark(shard, inode, mark);
 	if (inode->lookups || atomic_load(&inode->children))
 		return false;
 	HASH_DELETE(hh, shard->inodes, inode);
@@ -729,7 +772,8 @@ int inode_table_new(int root_fd, const struct inode_limits *limits,
 		pthread_mutex_init(&table->shards[i].lock, NULL);
 		list_init(&table->shards[i].fd_lru);
 		list_init(&table->shards[i].idle.list);
-		list_init(&table->shards[i].exposed);
+		for (int mark = 0; mark < INODE_MARKS; mark++)
+			list_init(&table->shards[i].marked[mark]);
 	}
 	r = table_add_root(table, root_fd);
 	close_fd(root_fd);

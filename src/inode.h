@@ -31,11 +31,29 @@ struct inode_table;
 struct pin_state;
 struct rule_dir;
 
+/*
+ * What an inode is listed for. One that is holds a lookup of itself, so that
+ * it stays known whatever the client's kernel forgets; but not where that
+ * would cost an fd: there the mark goes with the last of the others.
+ */
+enum inode_mark {
+	INODE_EXPOSED, /* a client may bring in pages by himself */
+	INODE_CHARGED, /* the books have something of it */
+	INODE_MARKS,
+};
+
+/* What is known of a file's pages, from its first open on; shard lock. */
+struct inode_pages {
+	struct inode *inode;
+	struct pagecache_shadow shadow;
+	struct account_charge charge; /* what the books have */
+	struct list marked[INODE_MARKS];
+};
+
 struct inode {
 	UT_hash_handle hh; /* shard lock */
 	struct backing *backing; /* shard lock; see backing.h */
-	struct pagecache_shadow shadow; /* shard lock */
-	struct account_charge charge; /* shard lock: what the books have */
+	struct inode_pages *pages; /* shard lock to set; then fixed */
 	uint64_t lookups; /* shard lock: the kernel's, and of users */
 	ino_t ino; /* of the backing */
 	struct list fd_link; /* shard lock: in the LRU while unused */
@@ -52,10 +70,8 @@ struct inode {
 	_Atomic bool inval_queued; /* see inval.h */
 	bool being_claimed; /* the heart's lock; see charge_call_claim() */
 	_Atomic unsigned char move; /* see mover.c */
-	/* On its shard's list, see inode_expose(); set under the lock. */
-	_Atomic bool exposed;
+	_Atomic unsigned char marks; /* bits of inode_mark; shard lock to set */
 	bool is_watched; /* shard lock; see charge_drift.c */
-	struct list exposed_link; /* shard lock */
 	/* Where it was last seen, see inode_place.h; shard lock. */
 	struct inode *parent; /* NULL: nowhere; it holds a child of it */
 	char *name;
@@ -184,24 +200,31 @@ bool inode_table_next(struct inode_table *table, unsigned int *part,
 		      bool (*wanted)(const struct inode *inode),
 		      struct inode ***found, size_t *count);
 
+/* Makes room for what is known of its pages. 0 or -ENOMEM. */
+int inode_make_pages(struct inode_table *table, struct inode *inode);
+
 /*
- * Marks an inode whose pages a client may bring in by himself: it holds a
- * lookup of itself from then on, but not where that would cost an fd: then
- * the mark goes with the last of the others. The caller holds it, and,
- * against inode_conceal(), what makes that one say that it stays.
+ * Marks an inode that has been open. The caller holds it, and, against
+ * inode_unmark(), what makes that one say that it stays.
  */
-void inode_expose(struct inode_table *table, struct inode *inode);
+void inode_mark(struct inode_table *table, struct inode *inode,
+		enum inode_mark mark);
 
 /*
  * Takes the mark off again, unless @stays, under the lock, says no; the caller
  * holds the inode.
  */
-void inode_conceal(struct inode_table *table, struct inode *inode,
-		   bool (*stays)(const struct inode *inode));
+void inode_unmark(struct inode_table *table, struct inode *inode,
+		  enum inode_mark mark,
+		  bool (*stays)(const struct inode *inode));
 
-/* As inode_table_next(), for those that are marked; of all. */
-bool inode_exposed_next(struct inode_table *table, unsigned int *part,
-			struct inode ***found, size_t *count);
+/* How many marks it has, and lookups of itself. */
+unsigned int inode_count_marks(const struct inode *inode);
+
+/* As inode_table_next(), for those that are so marked; of all. */
+bool inode_marked_next(struct inode_table *table, enum inode_mark mark,
+		       unsigned int *part, struct inode ***found,
+		       size_t *count);
 
 /* Calls @fn for each shard's idle list, its lock held. */
 void inode_table_each_idle(struct inode_table *table,

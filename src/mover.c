@@ -149,7 +149,9 @@ static uint64_t make_moves(struct mover *mover)
 static bool may_have_pages(const struct inode *inode)
 {
 	return S_ISREG(inode->type) &&
-	       (inode->backing || inode->shadow.known || inode->charge.bytes ||
+	       (inode->backing ||
+		(inode->pages &&
+		 (inode->pages->shadow.known || inode->pages->charge.bytes)) ||
 		atomic_load_explicit(&inode->binding, memory_order_relaxed));
 }
 

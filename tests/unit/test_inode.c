@@ -480,8 +480,9 @@ static void test_forgetting_uncharges(void **state)
 
 	scratch_touch(place->scratch, "a");
 	inode = look_up(place, "a");
+	assert_int_equal(inode_make_pages(place->table, inode), 0);
 	inode_lock(place->table, inode);
-	account_charge(books, &inode->charge, 8 * MIB);
+	account_charge(books, &inode->pages->charge, 8 * MIB);
 	inode_unlock(place->table, inode);
 	assert_int_equal(account_usage(books), 8 * MIB);
 	forget(place, inode, 1);
@@ -543,7 +544,8 @@ static unsigned int count_exposed(struct place *place, struct inode *inode)
 	struct inode **found;
 	size_t count;
 
-	while (inode_exposed_next(place->table, &part, &found, &count)) {
+	while (inode_marked_next(place->table, INODE_EXPOSED, &part, &found,
+				 &count)) {
 		for (size_t i = 0; i < count; i++) {
 			assert_ptr_equal(found[i], inode);
 			forget(place, found[i], 1);
@@ -562,17 +564,18 @@ static void test_exposed(void **state)
 
 	scratch_touch(place->scratch, "a");
 	inode = look_up(place, "a");
-	inode_expose(place->table, inode);
-	inode_expose(place->table, inode);
+	assert_int_equal(inode_make_pages(place->table, inode), 0);
+	inode_mark(place->table, inode, INODE_EXPOSED);
+	inode_mark(place->table, inode, INODE_EXPOSED);
 	assert_int_equal(inode->lookups, 2);
 	assert_int_equal(count_exposed(place, inode), 1);
 	forget(place, inode, 1);
 	assert_int_equal(known(place), 2);
 	inode_ref(place->table, inode);
-	inode_conceal(place->table, inode, stays);
+	inode_unmark(place->table, inode, INODE_EXPOSED, stays);
 	assert_int_equal(count_exposed(place, inode), 1);
-	inode_conceal(place->table, inode, goes);
-	inode_conceal(place->table, inode, goes);
+	inode_unmark(place->table, inode, INODE_EXPOSED, goes);
+	inode_unmark(place->table, inode, INODE_EXPOSED, goes);
 	assert_int_equal(count_exposed(place, inode), 0);
 	assert_int_equal(inode->lookups, 1);
 	forget(place, inode, 1);
@@ -588,7 +591,8 @@ static void test_exposed_without_a_name(void **state)
 
 	scratch_touch(place->scratch, "a");
 	inode = look_up(place, "a");
-	inode_expose(place->table, inode);
+	assert_int_equal(inode_make_pages(place->table, inode), 0);
+	inode_mark(place->table, inode, INODE_EXPOSED);
 	assert_ptr_equal(inode_find_victim(place->table, place->root, "a",
 					   &is_last),
 			 inode);
