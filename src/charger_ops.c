@@ -347,6 +347,7 @@ static int64_t do_claim(struct charger_context *context, struct ring_call *call)
 {
 	struct residency_tables tables = {
 		.kpagecgroup_fd = context->kpagecgroup_fd,
+		.kpageflags_fd = -1,
 	};
 	int fd, r;
 

@@ -37,14 +37,21 @@ struct cachestat {
 	uint64_t nr_recently_evicted;
 };
 
+/* Bits of /proc/kpageflags, as in the kernel's kernel-page-flags.h. */
+#define KPF_DIRTY (1ull << 4)
+#define KPF_WRITEBACK (1ull << 8)
+#define KPF_UNEVICTABLE (1ull << 18)
+#define KPF_MLOCKED (1ull << 33)
+
 /* A part of the file while it is mapped and looked at. */
 struct window {
 	char *map;
 	uint64_t offset; /* of the file, in bytes */
 	size_t pages;
-	size_t mapped_pages; /* by others, too */
 	unsigned char resident[WINDOW_PAGES];
+	unsigned char flags[WINDOW_PAGES]; /* enum residency_flags */
 	uint64_t entries[WINDOW_PAGES]; /* of pagemap, then the owners */
+	uint64_t words[WINDOW_PAGES]; /* of kpageflags */
 };
 
 uint64_t page_bytes(void)
@@ -78,6 +85,11 @@ static int open_table(const char *path)
 int residency_open_kpagecgroup(void)
 {
 	return open_table("/proc/kpagecgroup");
+}
+
+int residency_open_kpageflags(void)
+{
+	return open_table("/proc/kpageflags");
 }
 
 int residency_open_pagemap(void)
@@ -121,19 +133,10 @@ static int window_touch(struct window *w)
 	return 0;
 }
 
-/* The owners of a run of physically consecutive pages, in one read. */
-static int run_owners(const struct residency_tables *tables, uint64_t *entries,
-		      size_t pages)
+static bool is_shared(uint64_t entry)
 {
-	uint64_t pfn = entries[0] & PAGEMAP_PFN;
-	ssize_t want = (ssize_t)(pages * sizeof(*entries));
-	ssize_t n;
-
-	n = pread(tables->kpagecgroup_fd, entries, (size_t)want,
-		  (off_t)(pfn * sizeof(*entries)));
-	if (n < 0)
-		return -errno;
-	return n == want ? 0 : -EIO;
+	return (entry & (PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE)) ==
+	       PAGEMAP_PRESENT;
 }
 
 static int window_entries(const struct residency_tables *tables,
@@ -145,15 +148,57 @@ static int window_entries(const struct residency_tables *tables,
 	if (pread(tables->pagemap_fd, w->entries, bytes,
 		  (off_t)(first * sizeof(w->entries[0]))) != (ssize_t)bytes)
 		return -EIO;
-	w->mapped_pages = 0;
-	for (size_t i = 0; i < w->pages; i++)
-		if ((w->entries[i] & (PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE)) ==
-		    PAGEMAP_PRESENT)
-			w->mapped_pages++;
+	for (size_t i = 0; i < w->pages; i++) {
+		w->resident[i] = !!(w->entries[i] & PAGEMAP_PRESENT);
+		w->flags[i] = is_shared(w->entries[i]) ? RESIDENCY_MAPPED : 0;
+	}
 	return 0;
 }
 
-/* Turns each present page's pagemap entry into its owner's inode number. */
+/* The words of a table for physically consecutive pages, in one read. */
+static int read_words(int table_fd, uint64_t pfn, uint64_t *words, size_t pages)
+{
+	ssize_t want = (ssize_t)(pages * sizeof(*words));
+	ssize_t n;
+
+	n = pread(table_fd, words, (size_t)want, (off_t)(pfn * sizeof(*words)));
+	if (n < 0)
+		return -errno;
+	return n == want ? 0 : -EIO;
+}
+
+static unsigned char flags_of(uint64_t word)
+{
+	return (word & (KPF_DIRTY | KPF_WRITEBACK) ? RESIDENCY_DIRTY : 0) |
+	       (word & (KPF_UNEVICTABLE | KPF_MLOCKED) ? RESIDENCY_LOCKED : 0);
+}
+
+/* Turns each page's pagemap entry into its owner's inode number. */
+static int stretch_owners(const struct residency_tables *tables,
+			  struct window *w, size_t start, size_t end)
+{
+	uint64_t pfn = w->entries[start] & PAGEMAP_PFN;
+	int r;
+
+	if (!pfn)
+		return -EPERM; /* PFNs are for CAP_SYS_ADMIN only */
+	r = read_words(tables->kpagecgroup_fd, pfn, &w->entries[start],
+		       end - start);
+	if (r < 0 || tables->kpageflags_fd < 0)
+		return r;
+	r = read_words(tables->kpageflags_fd, pfn, &w->words[start],
+		       end - start);
+	for (size_t i = start; i < end && r == 0; i++)
+		w->flags[i] |= flags_of(w->words[i]);
+	return r;
+}
+
+static bool follows(const struct window *w, size_t i)
+{
+	return w->resident[i] && (w->entries[i] & PAGEMAP_PFN) ==
+					 (w->entries[i - 1] & PAGEMAP_PFN) + 1;
+}
+
 static int window_owners(const struct residency_tables *tables,
 			 struct window *w)
 {
@@ -162,18 +207,11 @@ static int window_owners(const struct residency_tables *tables,
 
 	for (size_t i = 0; i < w->pages; i = end) {
 		end = i + 1;
-		w->resident[i] = !!(w->entries[i] & PAGEMAP_PRESENT);
 		if (!w->resident[i])
 			continue;
-		if (!(w->entries[i] & PAGEMAP_PFN))
-			return -EPERM; /* PFNs are for CAP_SYS_ADMIN only */
-		while (end < w->pages && (w->entries[end] & PAGEMAP_PRESENT) &&
-		       (w->entries[end] & PAGEMAP_PFN) ==
-			       (w->entries[end - 1] & PAGEMAP_PFN) + 1) {
-			w->resident[end] = 1;
+		while (end < w->pages && follows(w, end))
 			end++;
-		}
-		r = run_owners(tables, &w->entries[i], end - i);
+		r = stretch_owners(tables, w, i, end);
 		if (r < 0)
 			return r;
 	}
@@ -199,43 +237,42 @@ static int window_look(const struct residency_tables *tables, int fd,
 	return r;
 }
 
-/* Counts what the look found, and reports each run of foreign pages. */
-static int window_report(const struct window *w, uint64_t memcg_ino,
-			 residency_foreign_fn foreign, void *userdata,
-			 struct residency_found *found)
+static bool is_alike(const struct window *w, size_t a, size_t b)
 {
+	return w->resident[b] && w->entries[a] == w->entries[b] &&
+	       w->flags[a] == w->flags[b];
+}
+
+static int window_report(const struct window *w, residency_run_fn fn,
+			 void *userdata)
+{
+	struct residency_run run;
 	size_t end;
 	int r;
 
-	found->mapped_pages += w->mapped_pages;
 	for (size_t i = 0; i < w->pages; i = end) {
 		end = i + 1;
 		if (!w->resident[i])
 			continue;
-		if (w->entries[i] == memcg_ino) {
-			found->resident_pages++;
-			continue;
-		}
-		while (end < w->pages && w->resident[end] &&
-		       w->entries[end] != memcg_ino)
+		while (end < w->pages && is_alike(w, i, end))
 			end++;
-		found->foreign_pages += end - i;
-		if (!foreign)
-			continue;
-		r = foreign(userdata, w->offset + i * page_bytes(),
-			    (end - i) * page_bytes());
+		run = (struct residency_run){
+			.first_page = w->offset / page_bytes() + i,
+			.pages = (uint32_t)(end - i),
+			.flags = w->flags[i],
+			.owner_ino = w->entries[i],
+		};
+		r = fn(userdata, &run);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-int residency_walk(const struct residency_tables *tables,
-		   const struct residency_range *range, uint64_t memcg_ino,
-		   residency_foreign_fn foreign, void *userdata,
-		   struct residency_found *found)
+int residency_runs(const struct residency_tables *tables,
+		   const struct residency_range *range, residency_run_fn fn,
+		   void *userdata)
 {
-	struct residency_found sum = { 0 };
 	uint64_t size = page_bytes();
 	uint64_t end = range->offset + range->length;
 	uint64_t span_pages = WINDOW_PAGES;
@@ -265,13 +302,78 @@ int residency_walk(const struct residency_tables *tables,
 		}
 		r = window_look(tables, range->fd, &w);
 		if (r == 0)
-			r = window_report(&w, memcg_ino, foreign, userdata,
-					  &sum);
+			r = window_report(&w, fn, userdata);
 		if (r < 0)
 			return r;
 	}
-	*found = sum;
 	return 0;
+}
+
+/* -- one cgroup's pages, and the others -- */
+
+struct count {
+	uint64_t memcg_ino;
+	residency_foreign_fn foreign;
+	void *userdata;
+	/* Foreign pages that aren't reported yet, however many's they are. */
+	uint64_t first_page;
+	uint64_t pages;
+	struct residency_found found;
+};
+
+static int report_foreign(struct count *count)
+{
+	uint64_t offset = count->first_page * page_bytes();
+	uint64_t length = count->pages * page_bytes();
+
+	count->pages = 0;
+	return length && count->foreign ?
+		       count->foreign(count->userdata, offset, length) :
+		       0;
+}
+
+static int count_run(void *userdata, const struct residency_run *run)
+{
+	struct count *count = userdata;
+	bool is_foreign = run->owner_ino != count->memcg_ino;
+	int r = 0;
+
+	if (run->flags & RESIDENCY_MAPPED)
+		count->found.mapped_pages += run->pages;
+	if (!is_foreign || run->first_page != count->first_page + count->pages)
+		r = report_foreign(count);
+	if (!is_foreign) {
+		count->found.resident_pages += run->pages;
+		return r;
+	}
+	if (!count->pages)
+		count->first_page = run->first_page;
+	count->pages += run->pages;
+	count->found.foreign_pages += run->pages;
+	count->found.foreign_flags |= run->flags;
+	if (r == 0 && count->pages >= WINDOW_PAGES)
+		r = report_foreign(count);
+	return r;
+}
+
+int residency_walk(const struct residency_tables *tables,
+		   const struct residency_range *range, uint64_t memcg_ino,
+		   residency_foreign_fn foreign, void *userdata,
+		   struct residency_found *found)
+{
+	struct count count = {
+		.memcg_ino = memcg_ino,
+		.foreign = foreign,
+		.userdata = userdata,
+	};
+	int r;
+
+	r = residency_runs(tables, range, count_run, &count);
+	if (r == 0)
+		r = report_foreign(&count);
+	if (r == 0)
+		*found = count.found;
+	return r;
 }
 
 uint64_t residency_refaults(void)

@@ -2,7 +2,8 @@
 /*
  * What the kernel says of a file's pages: how many are resident
  * (cachestat(2)), which ones (mincore(2)), and which cgroup each of them is
- * charged to (/proc/self/pagemap and /proc/kpagecgroup; see the kernel's
+ * charged to (/proc/self/pagemap and /proc/kpagecgroup, with what keeps it
+ * there in /proc/kpageflags; see the kernel's
  * Documentation/admin-guide/mm/pagemap.rst).
  *
  * Looking changes nothing: only resident pages are touched, through a
@@ -21,10 +22,11 @@
 int residency_count(int fd, uint64_t offset, uint64_t length, uint64_t *pages);
 
 /*
- * The kernel's tables: one that all processes may share, and the calling
+ * The kernel's tables: two that all processes may share, and the calling
  * process's own. -EACCES or -EPERM without root's rights.
  */
 int residency_open_kpagecgroup(void);
+int residency_open_kpageflags(void);
 int residency_open_pagemap(void);
 
 /*
@@ -35,6 +37,7 @@ int residency_open_quietly(int fd);
 
 struct residency_tables {
 	int kpagecgroup_fd;
+	int kpageflags_fd; /* -1: what it tells isn't asked for */
 	int pagemap_fd;
 };
 
@@ -44,10 +47,18 @@ struct residency_range {
 	uint64_t length;
 };
 
+/* What may keep a page from being dropped. */
+enum residency_flags {
+	RESIDENCY_MAPPED = 1, /* by others than the caller, or it twice */
+	RESIDENCY_DIRTY = 2, /* or being written back */
+	RESIDENCY_LOCKED = 4, /* by mlock(2), or it can't be reclaimed at all */
+};
+
 struct residency_found {
 	uint64_t resident_pages; /* charged to the asked-for cgroup */
 	uint64_t foreign_pages; /* charged to others */
 	uint64_t mapped_pages; /* of both, by others than the caller */
+	uint32_t foreign_flags; /* those that any of the others' has */
 };
 
 /* Called for a run of foreign pages; a negative result ends the walk. */
@@ -65,6 +76,25 @@ int residency_walk(const struct residency_tables *tables,
 		   const struct residency_range *range, uint64_t memcg_ino,
 		   residency_foreign_fn foreign, void *userdata,
 		   struct residency_found *found);
+
+/* Resident pages, one after another, that are alike. */
+struct residency_run {
+	uint64_t first_page;
+	uint32_t pages;
+	uint32_t flags; /* enum residency_flags */
+	uint64_t owner_ino; /* 0: they are charged to no cgroup */
+};
+
+typedef int (*residency_run_fn)(void *userdata,
+				const struct residency_run *run);
+
+/*
+ * The same walk, which tells all runs from the first to the last. Alike ones
+ * may come in several parts. A negative result of @fn ends it, and is given.
+ */
+int residency_runs(const struct residency_tables *tables,
+		   const struct residency_range *range, residency_run_fn fn,
+		   void *userdata);
 
 /* Page size of this kernel, in bytes. */
 uint64_t page_bytes(void);

@@ -154,6 +154,8 @@ static void walk_begin(struct walk *walk, int fd)
 			  "it is root's",
 			  strerror(-walk->tables.kpagecgroup_fd));
 	}
+	walk->tables.kpageflags_fd = residency_open_kpageflags();
+	assert_true(walk->tables.kpageflags_fd >= 0);
 	walk->tables.pagemap_fd = residency_open_pagemap();
 	assert_true(walk->tables.pagemap_fd >= 0);
 	walk->range.fd = residency_open_quietly(fd);
@@ -164,6 +166,7 @@ static void walk_begin(struct walk *walk, int fd)
 static void walk_end(struct walk *walk)
 {
 	close(walk->tables.kpagecgroup_fd);
+	close(walk->tables.kpageflags_fd);
 	close(walk->tables.pagemap_fd);
 	close(walk->range.fd);
 }
@@ -402,6 +405,121 @@ static void test_walk_sees_who_maps(void **state)
 	close(fd);
 }
 
+/* -- the runs of all owners -- */
+
+struct met {
+	uint64_t first;
+	uint64_t pages; /* of those with the wanted flags */
+	uint32_t flags;
+	uint32_t unwanted;
+	uint64_t owner;
+};
+
+static int meet(void *userdata, const struct residency_run *run)
+{
+	struct met *met = userdata;
+
+	if ((run->flags & met->flags) != met->flags ||
+	    run->flags & met->unwanted)
+		return 0;
+	if (!met->pages)
+		met->first = run->first_page;
+	met->pages += run->pages;
+	met->owner = run->owner_ino;
+	return 0;
+}
+
+/* Pages with all of @flags and none of @unwanted. */
+static struct met met_with(const struct walk *walk, uint32_t flags,
+			   uint32_t unwanted)
+{
+	struct met met = { .flags = flags, .unwanted = unwanted };
+
+	assert_int_equal(
+		residency_runs(&walk->tables, &walk->range, meet, &met), 0);
+	return met;
+}
+
+/* Pages 3 to 6 of 12, then page 9 is written: it alone is dirty. */
+static void test_runs_tell_dirty_pages(void **state)
+{
+	struct scratch *scratch = *state;
+	int fd = sparse_file(scratch, 12);
+	struct met met;
+	struct walk walk;
+
+	need_evictable(fd);
+	walk_begin(&walk, fd);
+	write_pages(fd, 3, 4);
+	assert_int_equal(fsync(fd), 0);
+	assert_int_equal(met_with(&walk, RESIDENCY_DIRTY, 0).pages, 0);
+	write_pages(fd, 9, 1);
+	met = met_with(&walk, RESIDENCY_DIRTY, 0);
+	assert_int_equal(met.first, 9);
+	assert_int_equal(met.pages, 1);
+	assert_int_equal(met_with(&walk, 0, RESIDENCY_DIRTY).pages, 4);
+	walk.tables.kpageflags_fd = close_fd(walk.tables.kpageflags_fd);
+	assert_int_equal(met_with(&walk, RESIDENCY_DIRTY, 0).pages, 0);
+	assert_int_equal(met_with(&walk, 0, 0).pages, 5);
+	walk_end(&walk);
+	close(fd);
+}
+
+/* 8 pages, two of which somebody locks in memory: they are mapped, too. */
+static void test_runs_tell_locked_pages(void **state)
+{
+	struct scratch *scratch = *state;
+	int fd = sparse_file(scratch, 8);
+	size_t bytes = 2 * page_bytes();
+	struct met met;
+	struct walk walk;
+	char *map;
+
+	walk_begin(&walk, fd);
+	for (uint64_t page = 0; page < 8; page++)
+		write_pages(fd, page, 1); /* a folio each */
+	assert_int_equal(met_with(&walk, RESIDENCY_LOCKED, 0).pages, 0);
+	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd,
+		   (off_t)(4 * page_bytes()));
+	assert_ptr_not_equal(map, MAP_FAILED);
+	if (mlock(map, bytes) < 0) {
+		munmap(map, bytes);
+		walk_end(&walk);
+		close(fd);
+		unit_skip("mlock(2): %s", strerror(errno));
+	}
+	met = met_with(&walk, RESIDENCY_LOCKED | RESIDENCY_MAPPED, 0);
+	assert_int_equal(met.first, 4);
+	assert_int_equal(met.pages, 2);
+	assert_true(met_with(&walk, 0, RESIDENCY_LOCKED).pages == 6);
+	munmap(map, bytes);
+	walk_end(&walk);
+	close(fd);
+}
+
+/* What this process writes is its cgroup's, in the order of the file. */
+static void test_runs_tell_owners(void **state)
+{
+	struct scratch *scratch = *state;
+	int fd = scratch_file(scratch, "a", 3000 * page_bytes(), 'x');
+	struct met met;
+	struct walk walk;
+	uint64_t own;
+
+	walk_begin(&walk, fd);
+	if (!find_own_memcg(&own)) {
+		walk_end(&walk);
+		close(fd);
+		unit_skip("the cgroup of this process is not to be seen");
+	}
+	met = met_with(&walk, 0, 0);
+	assert_int_equal(met.first, 0);
+	assert_int_equal(met.pages, 3000);
+	assert_int_equal(met.owner, own);
+	walk_end(&walk);
+	close(fd);
+}
+
 #define residency_test(name) \
 	cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
@@ -421,6 +539,9 @@ int main(void)
 		residency_test(test_walk_is_ended),
 		residency_test(test_walk_sees_who_maps),
 		residency_test(test_walk_knows_the_owner),
+		residency_test(test_runs_tell_dirty_pages),
+		residency_test(test_runs_tell_locked_pages),
+		residency_test(test_runs_tell_owners),
 	};
 
 	return cmocka_run_group_tests_name("residency", tests, NULL, NULL);
