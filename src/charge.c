@@ -21,6 +21,7 @@ int charge_new(const struct charge_config *config, struct charge **out)
 	charge->stats = config->stats;
 	charge->arena = config->arena;
 	charge->sees_owners = config->sees_owners;
+	charge->sees_flags = config->sees_flags;
 	pthread_mutex_init(&charge->claim_lock, NULL);
 	pthread_cond_init(&charge->claim_ended, NULL);
 	*out = charge;
@@ -31,6 +32,7 @@ struct charge *charge_free(struct charge *charge)
 {
 	if (!charge)
 		return NULL;
+	probe_buffer_free(atomic_load(&charge->spare));
 	pthread_cond_destroy(&charge->claim_ended);
 	pthread_mutex_destroy(&charge->claim_lock);
 	free(charge);

@@ -27,6 +27,7 @@ struct charge_config {
 	struct stats *stats;
 	struct arena *arena;
 	bool sees_owners; /* of pages: chargers can read /proc/kpagecgroup */
+	bool sees_flags; /* of pages: the same of /proc/kpageflags */
 };
 
 /*
@@ -134,6 +135,39 @@ struct charge_view {
  */
 int charge_look(struct charge *charge, struct inode *inode,
 		const struct binding *binding, struct charge_view *view);
+
+/* What one cgroup pays of a file's resident pages. */
+struct charge_part {
+	uint64_t owner_ino; /* of its directory; 0: no cgroup pays */
+	bool is_host;
+	uint64_t bytes;
+	/* Of those. Of a pinned file, the charger's mapping counts, too. */
+	uint64_t mapped_bytes;
+	uint64_t dirty_bytes; /* or being written back */
+	uint64_t locked_bytes; /* or such as can't be reclaimed */
+};
+
+/* What the kernel says of each page of a file. */
+struct charge_probe {
+	uint64_t size_bytes;
+	uint64_t resident_bytes;
+	uint64_t host_bytes; /* of those, paid by the host */
+	struct charge_part *parts; /* the largest first */
+	size_t n_parts;
+	bool sees_owners; /* false: there was nobody to look, no parts */
+	bool sees_flags; /* false: dirty and locked can't be told */
+};
+
+/*
+ * Has the host's charger look at the pages of a file, which changes nothing;
+ * where there is no host, that of the mount's own rule, if it has one. The
+ * probe is to be freed with charge_probe_clear(). -EOPNOTSUPP: owners can't be
+ * read here; -EAGAIN: the charger doesn't answer, and isn't waited for;
+ * -EINVAL: no regular file; or another -errno.
+ */
+int charge_probe(struct charge *charge, struct inode *inode,
+		 struct charge_probe *probe);
+void charge_probe_clear(struct charge_probe *probe);
 
 struct charge_request {
 	struct inode *inode;

@@ -24,6 +24,7 @@ static int64_t make_here(struct charge *charge, struct ring_call *call)
 	struct charger_context context = {
 		.arena = arena_buffer(charge->arena, 0),
 		.kpagecgroup_fd = -1,
+		.kpageflags_fd = -1,
 	};
 
 	if (!context.arena)
@@ -46,7 +47,8 @@ int64_t charge_call(struct charge *charge, const struct binding *binding,
 	if (call->look_ns)
 		stats_add(charge->stats, STATS_look_ns, call->look_ns);
 	/* What makes pages the host's can't be made by anybody else. */
-	if (call->op == RING_CLAIM || call->op == RING_AHEAD)
+	if (call->op == RING_CLAIM || call->op == RING_AHEAD ||
+	    call->op == RING_PROBE)
 		return r;
 	if ((r == -EHOSTDOWN || r == -ETIMEDOUT) &&
 	    (!binding->host || binding->rule.on_error == POLICY_OPENER))

@@ -23,8 +23,8 @@ struct shadow_moment charge_moment(const struct charge *charge,
 	};
 }
 
-int64_t charge_call_claim(struct charge *charge, struct inode *inode,
-			  struct ring_call *call)
+int64_t charge_call_alone(struct charge *charge, struct inode *inode,
+			  const struct binding *binding, struct ring_call *call)
 {
 	int64_t r;
 
@@ -33,12 +33,19 @@ int64_t charge_call_claim(struct charge *charge, struct inode *inode,
 		pthread_cond_wait(&charge->claim_ended, &charge->claim_lock);
 	inode->being_claimed = true;
 	pthread_mutex_unlock(&charge->claim_lock);
-	r = charge_call(charge, binding_of(charge, inode), call);
+	r = charge_call(charge, binding, call);
 	pthread_mutex_lock(&charge->claim_lock);
 	inode->being_claimed = false;
 	pthread_cond_broadcast(&charge->claim_ended);
 	pthread_mutex_unlock(&charge->claim_lock);
 	return r;
+}
+
+int64_t charge_call_claim(struct charge *charge, struct inode *inode,
+			  struct ring_call *call)
+{
+	return charge_call_alone(charge, inode, binding_of(charge, inode),
+				 call);
 }
 
 /* How many pages it dropped, or -errno; @found is what is there after it. */

@@ -8,18 +8,23 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct probe_buffer;
+
 struct charge {
 	const struct binding *fallback;
 	struct stats *stats;
 	struct inode_table *table;
 	struct arena *arena;
 	bool sees_owners;
+	bool sees_flags;
 	int fuse_fd;
 	bool can_passthrough;
 	/* For the inodes' being_claimed; not taken by I/O, nor by opens of
 	 * files whose pages are known to be the host's. */
 	pthread_mutex_t claim_lock;
 	pthread_cond_t claim_ended;
+	/* Of the last probe, for the next; taken and put back by exchange. */
+	_Atomic(struct probe_buffer *) spare;
 };
 
 /* The rule that holds for the inode now, and the host; it never goes away. */
@@ -41,9 +46,14 @@ int64_t charge_call(struct charge *charge, const struct binding *binding,
 		    struct ring_call *call);
 
 /*
- * Has a RING_CLAIM made, one at a time of an inode: who looks at pages maps
- * them, and those that are mapped can't be dropped by another.
+ * Has a RING_CLAIM or a RING_PROBE made, one at a time of an inode: who looks
+ * at pages maps them, and those that are mapped can't be dropped by another.
  */
+int64_t charge_call_alone(struct charge *charge, struct inode *inode,
+			  const struct binding *binding,
+			  struct ring_call *call);
+
+/* The same, by the charger of the inode's host. */
 int64_t charge_call_claim(struct charge *charge, struct inode *inode,
 			  struct ring_call *call);
 
@@ -117,6 +127,9 @@ int64_t charge_settle(struct charge *charge, struct backing *backing,
 
 /* The client may bring in pages of the file by himself from now on. */
 void charge_expose(struct charge *charge, struct inode *inode);
+
+/* What charge.spare holds; NULL is none. */
+void probe_buffer_free(struct probe_buffer *buffer);
 
 /* Ends one open of the backing, and what the last one had reserved. */
 void charge_close_backing(struct charge *charge, struct backing *backing);

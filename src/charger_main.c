@@ -90,6 +90,7 @@ _Noreturn void charger_main(const struct charger_birth *birth)
 
 	self.context.memcg_ino = birth->memcg_ino;
 	self.context.kpagecgroup_fd = birth->kpagecgroup_fd;
+	self.context.kpageflags_fd = birth->kpageflags_fd;
 	sem_init(&self.threads_up, 0, 0);
 	sem_init(&self.in_host, 0, 0);
 	r = ring_attach(birth->ring_fd, &self.ring);

@@ -16,6 +16,7 @@ struct charger_birth {
 	int arena_fd;
 	int procs_fd; /* cgroup.procs of the host, open for writing */
 	int kpagecgroup_fd; /* -1: no right to it */
+	int kpageflags_fd; /* the same */
 	uint64_t memcg_ino; /* inode number of the host's directory */
 };
 

@@ -282,6 +282,30 @@ static int64_t do_ahead(struct charger_context *context, struct ring_call *call)
 	return r;
 }
 
+/* What it takes to look at a file's pages; its fds are the call's own. */
+struct look {
+	struct residency_tables tables;
+	struct residency_range range;
+};
+
+static int look_begin(const struct charger_context *context,
+		      struct ring_call *call, struct look *look)
+{
+	*look = (struct look){
+		.tables.kpagecgroup_fd = context->kpagecgroup_fd,
+		.tables.kpageflags_fd = -1,
+		.range.offset = call->offset,
+		.range.length = call->length,
+	};
+	look->range.fd =
+		scratch_note(call, 0, residency_open_quietly(call->fd));
+	look->tables.pagemap_fd =
+		scratch_note(call, 1, residency_open_pagemap());
+	if (look->range.fd < 0)
+		return look->range.fd;
+	return look->tables.pagemap_fd < 0 ? look->tables.pagemap_fd : 0;
+}
+
 /* Drops a run of foreign pages; those in use (mapped, locked) stay. */
 static int drop_run(void *userdata, uint64_t offset, uint64_t length)
 {
@@ -312,25 +336,21 @@ static int claim_blindly(struct ring_call *call)
 
 /* Counts, drops what is foreign, and counts again what stayed. */
 static int claim_range(struct charger_context *context, struct ring_call *call,
-		       const struct residency_tables *tables, int quiet_fd)
+		       struct look *look)
 {
-	struct residency_range range = {
-		.fd = quiet_fd,
-		.offset = call->offset,
-		.length = call->length,
-	};
 	struct residency_found found;
 	bool drops = !(call->flags & RING_LOOK);
 	int r;
 
-	r = residency_walk(tables, &range, context->memcg_ino,
-			   drops ? drop_run : NULL, &quiet_fd, &found);
+	r = residency_walk(&look->tables, &look->range, context->memcg_ino,
+			   drops ? drop_run : NULL, &look->range.fd, &found);
 	if (r < 0)
 		return r;
 	call->foreign_pages = found.foreign_pages;
 	if (found.foreign_pages && drops) {
-		r = residency_walk(tables, &range, context->memcg_ino, NULL,
-				   NULL, &found);
+		look->tables.kpageflags_fd = context->kpageflags_fd;
+		r = residency_walk(&look->tables, &look->range,
+				   context->memcg_ino, NULL, NULL, &found);
 		if (r < 0)
 			return r;
 	}
@@ -338,6 +358,7 @@ static int claim_range(struct charger_context *context, struct ring_call *call,
 	call->mapped_pages = found.mapped_pages;
 	/* Others may bring in more meanwhile: they weren't found, then. */
 	call->residue_pages = found.foreign_pages;
+	call->residue_flags = found.foreign_flags;
 	if (call->foreign_pages < call->residue_pages)
 		call->foreign_pages = call->residue_pages;
 	return 0;
@@ -345,25 +366,65 @@ static int claim_range(struct charger_context *context, struct ring_call *call,
 
 static int64_t do_claim(struct charger_context *context, struct ring_call *call)
 {
-	struct residency_tables tables = {
-		.kpagecgroup_fd = context->kpagecgroup_fd,
-		.kpageflags_fd = -1,
-	};
-	int fd, r;
+	struct look look;
+	int r;
 
-	if (tables.kpagecgroup_fd < 0)
+	if (context->kpagecgroup_fd < 0)
 		return call->flags & RING_LOOK ? -EOPNOTSUPP :
 						 claim_blindly(call);
-	fd = scratch_note(call, 0, residency_open_quietly(call->fd));
-	tables.pagemap_fd = scratch_note(call, 1, residency_open_pagemap());
-	if (fd < 0)
-		r = fd;
-	else if (tables.pagemap_fd < 0)
-		r = tables.pagemap_fd;
-	else
-		r = claim_range(context, call, &tables, fd);
+	r = look_begin(context, call, &look);
+	if (r == 0)
+		r = claim_range(context, call, &look);
 	scratch_close(call);
 	return r;
+}
+
+/* The runs that a probe has met. */
+struct probe {
+	struct residency_run *runs;
+	uint64_t count;
+	uint64_t max;
+	uint64_t memcg_ino;
+};
+
+static int probe_note(void *userdata, const struct residency_run *run)
+{
+	struct probe *probe = userdata;
+	struct residency_run *noted;
+
+	if (probe->count == probe->max)
+		return -ENOBUFS;
+	noted = &probe->runs[probe->count++];
+	*noted = *run;
+	if (run->owner_ino == probe->memcg_ino)
+		noted->flags |= RING_RUN_OF_HOST;
+	return 0;
+}
+
+static int64_t do_probe(struct charger_context *context, struct ring_call *call)
+{
+	struct probe probe = {
+		.max = call->offset2,
+		.memcg_ino = context->memcg_ino,
+	};
+	size_t bytes = call->offset2 * sizeof(*probe.runs);
+	struct look look;
+	int r;
+
+	if (context->kpagecgroup_fd < 0)
+		return -EOPNOTSUPP;
+	probe.runs = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  call->fd2, 0);
+	if (probe.runs == MAP_FAILED)
+		return -errno;
+	r = look_begin(context, call, &look);
+	look.tables.kpageflags_fd = context->kpageflags_fd;
+	if (r == 0)
+		r = residency_runs(&look.tables, &look.range, probe_note,
+				   &probe);
+	scratch_close(call);
+	munmap(probe.runs, bytes);
+	return r == 0 || r == -ENOBUFS ? (int64_t)probe.count : r;
 }
 
 static int64_t do_pin(struct charger_context *context, struct ring_call *call)
@@ -386,21 +447,18 @@ typedef int64_t (*charger_op)(struct charger_context *context,
 			      struct ring_call *call);
 
 static const charger_op charger_ops[] = {
-	[RING_READ] = do_read,
-	[RING_SPLICE] = do_splice,
-	[RING_WRITE] = do_write,
-	[RING_TRUNCATE] = do_truncate,
-	[RING_FALLOCATE] = do_fallocate,
-	[RING_COPY_RANGE] = do_copy_range,
-	[RING_AHEAD] = do_ahead,
-	[RING_CLAIM] = do_claim,
-	[RING_PIN] = do_pin,
+	[RING_READ] = do_read,		 [RING_SPLICE] = do_splice,
+	[RING_WRITE] = do_write,	 [RING_TRUNCATE] = do_truncate,
+	[RING_FALLOCATE] = do_fallocate, [RING_COPY_RANGE] = do_copy_range,
+	[RING_AHEAD] = do_ahead,	 [RING_CLAIM] = do_claim,
+	[RING_PROBE] = do_probe,	 [RING_PIN] = do_pin,
 	[RING_UNPIN] = do_unpin,
 };
 
 static bool is_look(const struct ring_call *call)
 {
-	return call->op == RING_CLAIM || call->op == RING_AHEAD;
+	return call->op == RING_CLAIM || call->op == RING_PROBE ||
+	       call->op == RING_AHEAD;
 }
 
 void charger_perform(struct charger_context *context, struct ring_call *call)

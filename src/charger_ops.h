@@ -17,6 +17,7 @@ struct charger_context {
 	char *arena; /* where this process has it */
 	uint64_t memcg_ino; /* whose pages aren't foreign */
 	int kpagecgroup_fd; /* -1: no right to it */
+	int kpageflags_fd; /* the same */
 	struct pins *pins; /* NULL: it can't pin */
 	int memory_tries; /* of the call at hand, that are left */
 };

@@ -123,6 +123,7 @@ static int host_start_charger(struct host *host,
 		.spawner = config->spawner,
 		.birth = {
 			.kpagecgroup_fd = config->kpagecgroup_fd,
+			.kpageflags_fd = config->kpageflags_fd,
 			.arena_fd = config->arena_fd,
 		},
 		.renew = host_renew,

@@ -20,6 +20,7 @@ struct host_config {
 	struct account *books; /* parent of the host's account */
 	const char *path; /* of the target, within the hierarchy */
 	int kpagecgroup_fd;
+	int kpageflags_fd;
 	int arena_fd;
 	bool create;
 	bool is_lazy; /* it is looked for when it is needed */

@@ -68,7 +68,7 @@ struct inode {
 	 */
 	_Atomic bool attrs_volatile;
 	_Atomic bool inval_queued; /* see inval.h */
-	bool being_claimed; /* the heart's lock; see charge_call_claim() */
+	bool being_claimed; /* the heart's lock; see charge_call_alone() */
 	_Atomic unsigned char move; /* see mover.c */
 	_Atomic unsigned char marks; /* bits of inode_mark; shard lock to set */
 	bool is_watched; /* shard lock; see charge_drift.c */

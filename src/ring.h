@@ -34,6 +34,12 @@ enum ring_op {
 	RING_COPY_RANGE, /* fd, offset -> fd2, offset2 */
 	RING_AHEAD, /* make offset, length resident */
 	RING_CLAIM, /* drop foreign pages of the range, count the others */
+	/*
+	 * Whose the resident pages of the range are: into the memfd fd2, as
+	 * an array of struct residency_run, offset2 at most. The result is
+	 * their number: with offset2 of them there may be more.
+	 */
+	RING_PROBE,
 	RING_PIN, /* lock the first length bytes; offset2: a key */
 	RING_UNPIN, /* offset2: that key */
 };
@@ -42,6 +48,8 @@ enum ring_op {
 #define RING_KILL_PRIV (1u << 31)
 /* RING_CLAIM: count only. */
 #define RING_LOOK (1u << 29)
+/* Beside a run's own flags: it is the host's. */
+#define RING_RUN_OF_HOST (1u << 31)
 /*
  * RING_TRUNCATE as truncate(2) does it, not ftruncate(2), which moves a
  * file's times on xfs though its size stays as it is (seen on 7.2).
@@ -76,7 +84,8 @@ struct ring_call {
 	uint64_t foreign_pages; /* RING_CLAIM: found before it */
 	uint64_t residue_pages; /* RING_CLAIM: foreign ones that stayed */
 	uint64_t mapped_pages; /* RING_CLAIM: mapped by somebody, after it */
-	uint64_t look_ns; /* of CPU time; RING_CLAIM, RING_AHEAD */
+	uint32_t residue_flags; /* RING_CLAIM: what any of those has that stayed */
+	uint64_t look_ns; /* of CPU time; RING_CLAIM, _PROBE, RING_AHEAD */
 	int32_t scratch_fds[RING_SCRATCH_FDS];
 };
 

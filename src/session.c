@@ -128,6 +128,7 @@ static int make_front(struct session *session)
 		.stats = &session->stats,
 		.arena = session->arena,
 		.sees_owners = session->kpagecgroup_fd >= 0,
+		.sees_flags = session->kpageflags_fd >= 0,
 	};
 	struct fuse_front_config front = {
 		.table = session->table,
@@ -280,6 +281,7 @@ static void session_stop(struct session *session)
 	account_free(session->books);
 	cgroup_tree_free(session->tree);
 	close_fd(session->kpagecgroup_fd);
+	close_fd(session->kpageflags_fd);
 	options_clear(&session->options);
 }
 
@@ -289,6 +291,7 @@ int session_run(const struct options *options, int report_fd)
 		.options = *options,
 		.report_fd = report_fd,
 		.kpagecgroup_fd = -1,
+		.kpageflags_fd = -1,
 	};
 	int r;
 

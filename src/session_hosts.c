@@ -67,6 +67,7 @@ static int start_hosts(struct session *session)
 		.spawner = session->spawner,
 		.books = session->books,
 		.kpagecgroup_fd = session->kpagecgroup_fd,
+		.kpageflags_fd = session->kpageflags_fd,
 		.arena_fd = arena_fd(session->arena),
 		.create = options->create,
 		.timeout_ns = (uint64_t)(options->charger_timeout * 1e9),
@@ -105,6 +106,7 @@ int session_start_cgroups(struct session *session)
 	if (!session->books)
 		return log_error_errno(-ENOMEM, "accounts");
 	session->kpagecgroup_fd = residency_open_kpagecgroup();
+	session->kpageflags_fd = residency_open_kpageflags();
 	/* For the threads of libfuse, and those of the front's pool. */
 	r = arena_new(2 * (unsigned int)session->options.max_threads + 2,
 		      &session->arena);

@@ -26,7 +26,8 @@ struct session {
 	struct hosts *hosts;
 	const struct binding *fallback; /* the mount's own rule */
 	struct host *host; /* its host; NULL: nothing is enforced */
-	int kpagecgroup_fd;
+	int kpagecgroup_fd; /* these two, -1: no right to it */
+	int kpageflags_fd;
 	struct inode_table *table;
 	struct charge *charge;
 	_Atomic(struct rulebook *) book;

@@ -106,6 +106,7 @@ static int works_setup(void **state)
 	struct charger_config config = {
 		.name = "/unit",
 		.birth.kpagecgroup_fd = -1,
+		.birth.kpageflags_fd = -1,
 		.timeout_ns = UNIT_TIMEOUT_NS,
 	};
 	void *scratch = NULL;
@@ -483,6 +484,7 @@ static void test_a_stopped_charger(void **state)
 		.birth = {
 			.arena_fd = arena_fd(works->arena),
 			.kpagecgroup_fd = -1,
+			.kpageflags_fd = -1,
 			.procs_fd = works->procs_fd,
 		},
 		.name = "/unit",
@@ -528,6 +530,7 @@ static void test_no_host(void **state)
 		.birth = {
 			.arena_fd = arena_fd(works->arena),
 			.kpagecgroup_fd = -1,
+			.kpageflags_fd = -1,
 			.procs_fd = full,
 		},
 		.name = "/full",
@@ -601,6 +604,7 @@ static void be_a_doomed_daemon(void *arg)
 	struct charger_config config = {
 		.name = "/unit",
 		.birth.kpagecgroup_fd = -1,
+		.birth.kpageflags_fd = -1,
 		.timeout_ns = UNIT_TIMEOUT_NS,
 	};
 	const char *directory = arg;

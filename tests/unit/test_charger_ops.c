@@ -7,6 +7,7 @@
 #include "unit.h"
 #include "util.h"
 
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #define BUFFER 4096 /* where in the arena the test has its data */
@@ -18,6 +19,7 @@ static char *const data = arena + BUFFER;
 static struct charger_context context = {
 	.arena = arena,
 	.kpagecgroup_fd = -1,
+	.kpageflags_fd = -1,
 };
 
 static int64_t perform(struct ring_call *call)
@@ -362,14 +364,34 @@ static void test_claim_blindly(void **state)
 	close(fd);
 }
 
-/* With root's tables: 50 pages of this process, claimed for nobody. */
+/* -- with the kernel's tables, which are root's -- */
+
+static struct charger_context seeing_context(int fd, uint64_t memcg_ino)
+{
+	struct charger_context seeing = {
+		.memcg_ino = memcg_ino,
+		.kpagecgroup_fd = residency_open_kpagecgroup(),
+		.kpageflags_fd = residency_open_kpageflags(),
+	};
+
+	if (seeing.kpagecgroup_fd < 0) {
+		close(fd);
+		unit_skip("/proc/kpagecgroup can't be read: it is root's");
+	}
+	return seeing;
+}
+
+static void seeing_end(const struct charger_context *seeing)
+{
+	close(seeing->kpagecgroup_fd);
+	close(seeing->kpageflags_fd);
+}
+
+/* 50 pages of this process, claimed for nobody. */
 static void test_claim(void **state)
 {
 	int fd = scratch_file(*state, "a", 50 * page_bytes(), 'x');
-	struct charger_context seeing = {
-		.memcg_ino = UINT64_MAX,
-		.kpagecgroup_fd = residency_open_kpagecgroup(),
-	};
+	struct charger_context seeing = seeing_context(fd, UINT64_MAX);
 	struct ring_call call = {
 		.op = RING_CLAIM,
 		.fd = fd,
@@ -378,19 +400,106 @@ static void test_claim(void **state)
 	};
 	unsigned int before = count_fds();
 
-	if (seeing.kpagecgroup_fd < 0) {
-		close(fd);
-		unit_skip("/proc/kpagecgroup can't be read: it is root's");
-	}
 	need_evictable(fd);
 	charger_perform(&seeing, &call);
 	assert_int_equal(call.result, 0);
 	assert_int_equal(call.foreign_pages, 50);
 	assert_int_equal(call.residue_pages, 0);
+	assert_int_equal(call.residue_flags, 0);
 	assert_int_equal(call.resident_pages, 0);
 	assert_int_equal(resident(fd), 0);
 	assert_int_equal(count_fds(), before);
-	close(seeing.kpagecgroup_fd);
+	seeing_end(&seeing);
+	close(fd);
+}
+
+/* The same while somebody has locked them: they stay, and why is told. */
+static void test_claim_tells_why_pages_stayed(void **state)
+{
+	size_t bytes = 5 * page_bytes();
+	int fd = scratch_file(*state, "a", bytes, 'x');
+	struct charger_context seeing = seeing_context(fd, UINT64_MAX);
+	struct ring_call call = {
+		.op = RING_CLAIM,
+		.fd = fd,
+		.length = bytes,
+		.scratch_fds = { -1, -1 },
+	};
+	void *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	assert_int_equal(mlock(map, bytes), 0);
+	charger_perform(&seeing, &call);
+	assert_int_equal(call.result, 0);
+	assert_int_equal(call.residue_pages, 5);
+	assert_int_equal(call.residue_flags & ~RESIDENCY_DIRTY,
+			 RESIDENCY_MAPPED | RESIDENCY_LOCKED);
+	munmap(map, bytes);
+	seeing_end(&seeing);
+	close(fd);
+}
+
+#define RUNS 4
+
+/* Every other page of 12 is there: the first four runs, then the other two. */
+static void test_probe_in_pieces(void **state)
+{
+	int fd = scratch_file(*state, "a", 0, 0);
+	int memfd = memfd_create("runs", MFD_CLOEXEC);
+	struct charger_context seeing = seeing_context(fd, UINT64_MAX);
+	struct residency_run runs[RUNS];
+	struct ring_call call = {
+		.op = RING_PROBE,
+		.fd = fd,
+		.fd2 = memfd,
+		.length = 12 * page_bytes(),
+		.offset2 = RUNS,
+		.scratch_fds = { -1, -1 },
+	};
+	unsigned int before = count_fds();
+
+	assert_int_equal(ftruncate(memfd, sizeof(runs)), 0);
+	for (off_t page = 0; page < 12; page += 2)
+		assert_int_equal(pwrite(fd, "x", 1, page * (off_t)page_bytes()),
+				 1);
+	charger_perform(&seeing, &call);
+	assert_int_equal(call.result, RUNS);
+	assert_int_equal(pread(memfd, runs, sizeof(runs), 0), sizeof(runs));
+	for (unsigned int i = 0; i < RUNS; i++) {
+		assert_int_equal(runs[i].first_page, 2 * i);
+		assert_int_equal(runs[i].pages, 1);
+		assert_false(runs[i].flags & RING_RUN_OF_HOST);
+	}
+	call.offset = 7 * page_bytes();
+	call.length -= call.offset;
+	charger_perform(&seeing, &call);
+	assert_int_equal(call.result, 2);
+	assert_int_equal(pread(memfd, runs, sizeof(runs), 0), sizeof(runs));
+	assert_int_equal(runs[1].first_page, 10);
+	/* For whose pages they are, they are the host's. */
+	seeing.memcg_ino = runs[1].owner_ino;
+	charger_perform(&seeing, &call);
+	assert_int_equal(pread(memfd, runs, sizeof(runs), 0), sizeof(runs));
+	assert_true(runs[1].flags & RING_RUN_OF_HOST);
+	assert_int_equal(count_fds(), before);
+	seeing_end(&seeing);
+	close(memfd);
+	close(fd);
+}
+
+/* Without the tables there is nothing to tell. */
+static void test_probe_blindly(void **state)
+{
+	int fd = scratch_file(*state, "a", page_bytes(), 'x');
+	struct ring_call call = {
+		.op = RING_PROBE,
+		.fd = fd,
+		.fd2 = -1,
+		.length = page_bytes(),
+		.offset2 = RUNS,
+	};
+
+	assert_int_equal(perform(&call), -EOPNOTSUPP);
 	close(fd);
 }
 
@@ -423,6 +532,9 @@ int main(void)
 		ops_test(test_ahead_of_a_hole),
 		ops_test(test_claim_blindly),
 		ops_test(test_claim),
+		ops_test(test_claim_tells_why_pages_stayed),
+		ops_test(test_probe_in_pieces),
+		ops_test(test_probe_blindly),
 		cmocka_unit_test(test_unknown_call),
 	};
 

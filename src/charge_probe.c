@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The heart, 8: whose a file's pages are; see charge.h. A charger writes the
+ * runs that it meets into a memfd, piece by piece, as there may be many.
+ */
+#include "charge_priv.h"
+
+#include "residency.h"
+#include "util.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define BUFFER_RUNS 4096
+
+/*
+ * Its memory is touched here, and so charged to the daemon, before a charger
+ * writes to it. It isn't of the arena, whose buffers are for those who serve
+ * the client's requests.
+ */
+struct probe_buffer {
+	int fd;
+	struct residency_run *runs;
+};
+
+static size_t buffer_bytes(void)
+{
+	return BUFFER_RUNS * sizeof(struct residency_run);
+}
+
+void probe_buffer_free(struct probe_buffer *buffer)
+{
+	if (!buffer)
+		return;
+	if (buffer->runs)
+		munmap(buffer->runs, buffer_bytes());
+	close_fd(buffer->fd);
+	free(buffer);
+}
+
+static void probe_buffer_freep(struct probe_buffer **bufferp)
+{
+	probe_buffer_free(*bufferp);
+}
+
+static int probe_buffer_new(struct probe_buffer **out)
+{
+	__attribute__((
+		cleanup(probe_buffer_freep))) struct probe_buffer *buffer =
+		calloc(1, sizeof(*buffer));
+	void *runs;
+
+	if (!buffer)
+		return -ENOMEM;
+	buffer->fd = memfd_create("memcgfs-probe", MFD_CLOEXEC);
+	if (buffer->fd < 0 || ftruncate(buffer->fd, (off_t)buffer_bytes()) < 0)
+		return -errno;
+	runs = mmap(NULL, buffer_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED,
+		    buffer->fd, 0);
+	if (runs == MAP_FAILED)
+		return -errno;
+	memset(runs, 0, buffer_bytes());
+	buffer->runs = runs;
+	*out = steal_ptr(&buffer);
+	return 0;
+}
+
+static int take_buffer(struct charge *charge, struct probe_buffer **out)
+{
+	*out = atomic_exchange(&charge->spare, NULL);
+	return *out ? 0 : probe_buffer_new(out);
+}
+
+static void give_buffer(struct charge *charge, struct probe_buffer *buffer)
+{
+	probe_buffer_free(atomic_exchange(&charge->spare, buffer));
+}
+
+/* -- the parts -- */
+
+static struct charge_part *part_of(struct charge_probe *probe,
+				   uint64_t owner_ino)
+{
+	struct charge_part *parts = probe->parts;
+
+	for (size_t i = 0; i < probe->n_parts; i++)
+		if (parts[i].owner_ino == owner_ino)
+			return &parts[i];
+	parts = reallocarray(parts, probe->n_parts + 1, sizeof(*parts));
+	if (!parts)
+		return NULL;
+	probe->parts = parts;
+	parts += probe->n_parts++;
+	*parts = (struct charge_part){ .owner_ino = owner_ino };
+	return parts;
+}
+
+/* A look at a file. */
+struct look {
+	struct charge *charge;
+	const struct backing *backing;
+	const struct binding *looker; /* whose charger does it */
+	bool is_host; /* that one is the file's */
+	struct charge_probe *probe;
+};
+
+static int add_run(const struct look *look, const struct residency_run *run)
+{
+	struct charge_probe *probe = look->probe;
+	struct charge_part *part = part_of(probe, run->owner_ino);
+	uint64_t bytes = run->pages * page_bytes();
+
+	if (!part)
+		return -ENOMEM;
+	probe->resident_bytes += bytes;
+	part->bytes += bytes;
+	if (run->flags & RESIDENCY_MAPPED)
+		part->mapped_bytes += bytes;
+	if (run->flags & RESIDENCY_DIRTY)
+		part->dirty_bytes += bytes;
+	if (run->flags & RESIDENCY_LOCKED)
+		part->locked_bytes += bytes;
+	if (look->is_host && run->flags & RING_RUN_OF_HOST) {
+		probe->host_bytes += bytes;
+		part->is_host = true;
+	}
+	return 0;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct charge_part *x = a, *y = b;
+
+	return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+/* -- the look -- */
+
+/* One that doesn't answer, or can't be had, is not waited for. */
+static bool can_ask(const struct charger *charger)
+{
+	return !charger_is_silent(charger) && !charger_is_down(charger);
+}
+
+/* Goes on behind the last run for as long as they fill the buffer. */
+static int look_at_pages(const struct look *look,
+			 const struct probe_buffer *buffer)
+{
+	struct ring_call call = {
+		.op = RING_PROBE,
+		.fd = backing_read_fd(look->backing),
+		.fd2 = buffer->fd,
+		.offset2 = BUFFER_RUNS,
+	};
+	const struct residency_run *last;
+	int64_t n = BUFFER_RUNS;
+	int r = 0;
+
+	while (n == BUFFER_RUNS && call.offset < look->probe->size_bytes) {
+		call.length = look->probe->size_bytes - call.offset;
+		n = charge_call_alone(look->charge, look->backing->inode,
+				      look->looker, &call);
+		if (n < 0)
+			return (int)n;
+		for (int64_t i = 0; i < n && r == 0; i++)
+			r = add_run(look, &buffer->runs[i]);
+		if (r < 0)
+			return r;
+		last = &buffer->runs[n - 1];
+		if (n)
+			call.offset =
+				(last->first_page + last->pages) * page_bytes();
+	}
+	return 0;
+}
+
+static int look_at_owners(const struct look *look)
+{
+	struct charge_probe *probe = look->probe;
+	struct probe_buffer *buffer;
+	int r;
+
+	if (!can_ask(host_charger(look->looker->host)))
+		return -EAGAIN;
+	r = take_buffer(look->charge, &buffer);
+	if (r < 0)
+		return r;
+	probe->resident_bytes = 0;
+	r = look_at_pages(look, buffer);
+	give_buffer(look->charge, buffer);
+	if (probe->n_parts)
+		qsort(probe->parts, probe->n_parts, sizeof(*probe->parts),
+		      by_size);
+	return r;
+}
+
+static int look_at_backing(const struct look *look)
+{
+	struct charge_probe *probe = look->probe;
+	int fd = backing_read_fd(look->backing);
+	uint64_t resident;
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = residency_count(fd, 0, 0, &resident);
+	if (r < 0)
+		return r;
+	probe->size_bytes = (uint64_t)st.st_size;
+	probe->resident_bytes = resident * page_bytes();
+	probe->sees_owners = look->looker->host;
+	probe->sees_flags = look->charge->sees_flags;
+	return probe->sees_owners && resident ? look_at_owners(look) : 0;
+}
+
+int charge_probe(struct charge *charge, struct inode *inode,
+		 struct charge_probe *probe)
+{
+	const struct binding *binding = binding_of(charge, inode);
+	struct charge_probe found = { 0 };
+	struct look look = {
+		.charge = charge,
+		.looker = binding->host ? binding : charge->fallback,
+		.is_host = binding->host,
+		.probe = &found,
+	};
+	struct backing *backing;
+	int r;
+
+	if (!S_ISREG(inode->type))
+		return -EINVAL;
+	if (!charge->sees_owners)
+		return -EOPNOTSUPP;
+	r = backing_open(charge->table, inode, false, false, &backing);
+	if (r < 0)
+		return r;
+	look.backing = backing;
+	r = look_at_backing(&look);
+	charge_close_backing(charge, backing);
+	if (r < 0)
+		charge_probe_clear(&found);
+	else
+		*probe = found;
+	return r;
+}
+
+void charge_probe_clear(struct charge_probe *probe)
+{
+	free(probe->parts);
+	*probe = (struct charge_probe){ 0 };
+}
