@@ -17,6 +17,7 @@
 #define CONTROLLER "memory"
 #define MAX_CREATED 64
 #define STAT_FILE_MAX 8192
+#define FILEID_KERNFS 0xfe /* as in the kernel's include/linux/exportfs.h */
 
 /*
  * v1 and v2 side by side. Documentation/admin-guide/cgroup-v2.rst and
@@ -125,7 +126,7 @@ int cgroup_tree_new(struct cgroup_tree **out)
 	r = cgroup_get_subsys_mount_point(CONTROLLER, &tree->mountpoint);
 	if (r)
 		return translate_error(r);
-	tree->fd = open(tree->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	tree->fd = open(tree->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (tree->fd < 0) {
 		r = -errno;
 		free(tree->mountpoint);
@@ -271,6 +272,55 @@ int cgroup_tree_path_of(const struct cgroup_tree *tree, pid_t tid,
 static const char *relative(const char *path)
 {
 	return path[1] ? path + 1 : ".";
+}
+
+/*
+ * An O_PATH fd of the directory with that inode number, which is all that a
+ * handle of the cgroup filesystems has (Linux 5.5).
+ */
+static int open_by_ino(const struct cgroup_tree *tree, uint64_t ino)
+{
+	union {
+		struct file_handle handle;
+		char space[sizeof(struct file_handle) + sizeof(ino)];
+	} of = {
+		.handle.handle_bytes = sizeof(ino),
+		.handle.handle_type = FILEID_KERNFS,
+	};
+	int fd;
+
+	memcpy(of.handle.f_handle, &ino, sizeof(ino));
+	fd = open_by_handle_at(tree->fd, &of.handle, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ESTALE ? -ENOENT : -errno;
+	return fd;
+}
+
+int cgroup_tree_path_of_ino(const struct cgroup_tree *tree, uint64_t ino,
+			    char path[CGROUP_PATH_MAX])
+{
+	char name[PROC_FD_MAX], link[CGROUP_PATH_MAX], found[CGROUP_PATH_MAX];
+	cleanup_close int fd = -1;
+	struct stat st;
+	ssize_t len;
+
+	if (!ino) {
+		strcpy(path, "/");
+		return 0;
+	}
+	fd = open_by_ino(tree, ino);
+	if (fd < 0)
+		return fd;
+	len = readlink(proc_fd_path(name, fd), link, sizeof(link) - 1);
+	if (len < 0)
+		return -errno;
+	link[len] = '\0';
+	/* It may be out of sight from here, or be removed by now. */
+	if (cgroup_tree_parse(tree, link, found) < 0 ||
+	    fstatat(tree->fd, relative(found), &st, 0) < 0 || st.st_ino != ino)
+		return -ENOENT;
+	strcpy(path, found);
+	return 0;
 }
 
 static bool cgroup_exists(const struct cgroup_tree *tree, const char *path)

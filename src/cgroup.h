@@ -40,6 +40,16 @@ int cgroup_tree_parse_proc(const struct cgroup_tree *tree, const char *text,
 			   char path[CGROUP_PATH_MAX]);
 
 /*
+ * The path of the cgroup whose directory has that inode number, which is what
+ * /proc/kpagecgroup tells of pages; 0, which is no cgroup, counts as the root.
+ * One that was removed, though pages of it are left (v1, and v2 before 7.2,
+ * which gives them to the parent), has none: -ENOENT. -EPERM: without
+ * CAP_DAC_READ_SEARCH there is no asking by number.
+ */
+int cgroup_tree_path_of_ino(const struct cgroup_tree *tree, uint64_t ino,
+			    char path[CGROUP_PATH_MAX]);
+
+/*
  * A host: the cgroup that holds the charge for a target. It is the target
  * itself, or the leaf "memcgfs" below it where the target may hold no
  * process (v2: it has controllers in cgroup.subtree_control; a process that

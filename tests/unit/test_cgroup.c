@@ -323,6 +323,55 @@ static void test_a_host_is_made(void **state)
 	assert_false(exists(grove, grove->base));
 }
 
+static void assert_path_of_ino(const struct grove *grove, uint64_t ino,
+			       const char *wanted)
+{
+	char path[CGROUP_PATH_MAX] = "untouched";
+	int r = cgroup_tree_path_of_ino(grove->tree, ino, path);
+
+	if (r == -EPERM)
+		unit_skip("directories aren't found by number here");
+	if (!wanted) {
+		assert_int_equal(r, -ENOENT);
+		assert_string_equal(path, "untouched");
+		return;
+	}
+	assert_int_equal(r, 0);
+	assert_string_equal(path, wanted);
+}
+
+/* By its number, as pages tell it: also by another name, but not once it was
+ * removed, for all that there is another of its name. */
+static void test_a_path_by_number(void **state)
+{
+	struct grove *grove = *state;
+	struct cgroup_host *host = make_host(grove, "/a");
+	uint64_t ino = cgroup_host_memcg_ino(host);
+	char path[128], other[160];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/a", grove->base);
+	snprintf(other, sizeof(other), "%s/memcgfs", grove->base);
+	assert_path_of_ino(grove, ino, path);
+	assert_int_equal(fstat(grove->fd, &st), 0);
+	assert_path_of_ino(grove, st.st_ino, "/");
+	assert_path_of_ino(grove, 0, "/");
+	assert_path_of_ino(grove, UINT64_MAX, NULL);
+
+	/* Only v1 renames. */
+	if (renameat(grove->fd, path + 1, grove->fd, other + 1) == 0) {
+		assert_path_of_ino(grove, ino, other);
+		assert_int_equal(
+			renameat(grove->fd, other + 1, grove->fd, path + 1), 0);
+	}
+	cgroup_host_free(host);
+	assert_path_of_ino(grove, ino, NULL);
+	host = make_host(grove, "/a");
+	assert_path_of_ino(grove, ino, NULL);
+	assert_path_of_ino(grove, cgroup_host_memcg_ino(host), path);
+	cgroup_host_free(host);
+}
+
 /* What was there before stays. */
 static void test_a_host_is_found(void **state)
 {
@@ -571,6 +620,7 @@ int main(void)
 		cgroup_test(test_controllers_mounted_together),
 		cgroup_test(test_path_of),
 		cgroup_test(test_a_host_is_made),
+		cgroup_test(test_a_path_by_number),
 		cgroup_test(test_a_host_is_found),
 		cgroup_test(test_a_missing_host),
 		cgroup_test(test_a_host_in_use_stays),
