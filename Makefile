@@ -134,6 +134,17 @@ $(OBJ)/ctl/%.o: ctl/%.c $(B)/flags | have-deps
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
+$(B)/libmemcgfsctl.a: $(filter-out %/memcgfsctl.o,$(CTL_OBJS)) $(B)/flags
+	@echo "  AR      $@"
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+$(B)/unit/test_ctl_%: tests/unit/test_ctl_%.c $(B)/libmemcgfsctl.a $(B)/flags
+	@echo "  CC      $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) -I. -MMD -MP -MF $@.d -o $@ $< $(SANITIZER_LIBS) \
+		$(LDFLAGS) $(B)/libmemcgfsctl.a $(UNIT_LIBS) $(CTL_LIBS)
+
 $(B)/unit/%: tests/unit/%.c $(B)/libmemcgfs.a $(B)/flags
 	@echo "  CC      $@"
 	$(Q)mkdir -p $(@D)

@@ -2,236 +2,221 @@
 /* Asking a running mount; see ask.h. */
 #include "ask.h"
 
-#include "mounts.h"
+#include "dial.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define SOCKETS "/proc/net/unix"
-#define ANSWER_MAX (64 << 20)
-#define PATIENCE_S 60 /* a charger may not answer the daemon, either */
-#define TRIES 20
-#define PAUSE_US 100000
+#define LINE_MAX_BYTES (64 << 20)
 
-/* -- the socket -- */
+/* -- which mount -- */
 
-/* Anybody may take a name: it has to be who has mounted. */
-static bool is_believed(int fd, const struct mount *mount)
-{
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-	       (!peer.uid || peer.uid == mount->owner);
-}
-
-/* An fd; -EAGAIN: he has no room for one more; -ECONNREFUSED. */
-static int try_socket(const struct mount *mount, const char *name)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct timeval patience = { .tv_sec = PATIENCE_S };
-	size_t len = strlen(name);
-	int fd, r;
-
-	if (len + 1 > sizeof(address.sun_path))
-		return -ECONNREFUSED;
-	memcpy(address.sun_path + 1, name, len);
-	len += offsetof(struct sockaddr_un, sun_path) + 1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	r = connect(fd, (struct sockaddr *)&address, (socklen_t)len) < 0 ?
-		    -errno :
-		    0;
-	if (r == 0 && !is_believed(fd, mount))
-		r = -ECONNREFUSED;
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	fcntl(fd, F_SETFL, 0);
-	return fd;
-}
-
-/* The name behind "@", if a line of SOCKETS is of one that listens. */
-static char *listener_name(char *line)
-{
-	unsigned long flags;
-	char *name = strchr(line, '@');
-
-	if (!name || sscanf(line, "%*s %*s %*s %lx", &flags) != 1 ||
-	    !(flags & 0x10000)) /* __SO_ACCEPTCON */
-		return NULL;
-	name[strcspn(name, "\n")] = '\0';
-	return name + 1;
-}
-
-static int try_all(const struct mount *mount)
-{
-	FILE *file = fopen(SOCKETS, "re");
-	char prefix[64], *line = NULL, *name;
-	int fd = -ECONNREFUSED, tried;
-	size_t size = 0;
-	int len;
-
-	len = snprintf(prefix, sizeof(prefix), "memcgfs/%s/", mount->device);
-	while (fd < 0 && file && getline(&line, &size, file) > 0) {
-		name = listener_name(line);
-		if (!name || strncmp(name, prefix, (size_t)len) != 0)
-			continue;
-		tried = try_socket(mount, name);
-		if (tried >= 0 || tried == -EAGAIN)
-			fd = tried;
-	}
-	free(line);
-	if (file)
-		fclose(file);
-	return fd;
-}
-
-static int connect_to(const struct mount *mount)
-{
-	int fd = -EAGAIN;
-
-	for (int i = 0; i < TRIES && fd == -EAGAIN; i++) {
-		if (i)
-			usleep(PAUSE_US);
-		fd = try_all(mount);
-	}
-	return fd;
-}
-
-/* -- the question -- */
-
-static int send_question(int fd, const char *verb, const char *path)
-{
-	json_t *question =
-		path ? json_pack("{ss ss}", "verb", verb, "path", path) :
-		       json_pack("{ss}", "verb", verb);
-	char *text = question ? json_dumps(question, JSON_COMPACT) : NULL;
-	size_t len = text ? strlen(text) : 0;
-
-	json_decref(question);
-	if (!text)
-		return -EILSEQ;
-	text[len] = '\n'; /* in the place of the 0 */
-	/* If that fails, there may be an answer that says why. */
-	send(fd, text, len + 1, MSG_NOSIGNAL);
-	free(text);
-	return 0;
-}
-
-/* A line, as text to be freed; or NULL, and errno, 0 at its end. */
-static char *read_line(int fd)
-{
-	size_t size = 0, len = 0;
-	char *text = NULL, *longer;
-	ssize_t n = 1;
-
-	while (n > 0 && !(len && text[len - 1] == '\n')) {
-		if (len == size) {
-			size = size ? 2 * size : 65536;
-			longer = size > ANSWER_MAX ? NULL : realloc(text, size);
-			if (!longer)
-				break;
-			text = longer;
-		}
-		n = read(fd, text + len, size - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	if (len && text[len - 1] == '\n') {
-		text[len - 1] = '\0';
-		return text;
-	}
-	errno = n < 0 ? errno : 0;
-	free(text);
-	return NULL;
-}
-
-static void explain_failure(const struct mount *mount, int number,
-			    char why[ASK_WHY_MAX])
-{
-	if (number == EAGAIN || number == EWOULDBLOCK)
-		snprintf(why, ASK_WHY_MAX,
-			 "the mount on \"%s\" gave no answer in %d seconds",
-			 mount->point, PATIENCE_S);
-	else
-		snprintf(why, ASK_WHY_MAX, "the mount on \"%s\" gave no answer",
-			 mount->point);
-}
-
-static json_t *ask_mount(const struct mount *mount, const char *verb,
-			 const char *path, char why[ASK_WHY_MAX])
-{
-	char *text = NULL;
-	json_t *answer;
-	int fd;
-
-	fd = connect_to(mount);
-	if (fd < 0) {
-		snprintf(why, ASK_WHY_MAX,
-			 "the mount on \"%s\" can't be asked: %s", mount->point,
-			 fd == -EAGAIN ? "too many ask at a time" :
-					 "nobody listens for it here");
-		return NULL;
-	}
-	if (send_question(fd, verb, path) < 0)
-		snprintf(why, ASK_WHY_MAX, "\"%s\": the path is no UTF-8",
-			 path);
-	else if (!(text = read_line(fd)))
-		explain_failure(mount, errno, why);
-	else if (!(answer = json_loads(text, 0, NULL)))
-		explain_failure(mount, 0, why);
-	else {
-		free(text);
-		close(fd);
-		return answer;
-	}
-	free(text);
-	close(fd);
-	return NULL;
-}
-
-static json_t *ask_the_only_one(const char *verb, char why[ASK_WHY_MAX])
+static int find_the_only_one(struct mount *mount, char why[ASK_WHY_MAX])
 {
 	char points[ASK_WHY_MAX / 2];
-	struct mount mount;
-	int count = mounts_list(&mount, points, sizeof(points));
+	int count = mounts_list(mount, points, sizeof(points));
 
-	if (count == 1)
-		return ask_mount(&mount, verb, NULL, why);
-	if (count)
+	if (count > 1)
 		snprintf(why, ASK_WHY_MAX,
 			 "there are %d mounts of memcgfs: name one of %s",
 			 count, points);
-	else
+	else if (!count)
 		snprintf(why, ASK_WHY_MAX, "there is no mount of memcgfs");
-	return NULL;
+	return count == 1 ? 0 : -ENODEV;
 }
 
-json_t *ask(const char *verb, const char *path, bool about_path,
-	    char why[ASK_WHY_MAX])
+static int find_mount(const char *path, struct mount *mount,
+		      char inside[PATH_MAX], char why[ASK_WHY_MAX])
 {
-	char inside[PATH_MAX];
-	struct mount mount;
 	int r;
 
 	if (!path)
-		return ask_the_only_one(verb, why);
-	r = mounts_find(path, &mount, inside);
+		return find_the_only_one(mount, why);
+	r = mounts_find(path, mount, inside);
 	if (r == -ENODEV)
 		snprintf(why, ASK_WHY_MAX, "\"%s\" is in no mount of memcgfs",
 			 path);
 	else if (r < 0)
 		snprintf(why, ASK_WHY_MAX, "\"%s\": %s", path, strerror(-r));
-	return r < 0 ? NULL :
-		       ask_mount(&mount, verb, about_path ? inside : NULL, why);
+	return r;
+}
+
+/* -- the question -- */
+
+/* A line, to be freed; NULL: the path is no UTF-8. */
+static char *write_question(const struct question *question, const char *path)
+{
+	json_t *object = json_object();
+	char *text = NULL;
+	int r = 0;
+
+	if (question->more)
+		json_object_update(object, question->more);
+	if (question->progress)
+		json_object_set_new(object, "stream", json_true());
+	json_object_set_new(object, "verb", json_string(question->verb));
+	if (path)
+		r = json_object_set_new(object, "path", json_string(path));
+	if (r == 0)
+		text = json_dumps(object, JSON_COMPACT);
+	json_decref(object);
+	return text;
+}
+
+static int send_question(const struct ask *ask, const struct question *question,
+			 const char *path, char why[ASK_WHY_MAX])
+{
+	char *text = write_question(question, path);
+	size_t len = text ? strlen(text) : 0;
+
+	if (!text) {
+		snprintf(why, ASK_WHY_MAX, "\"%s\": the path is no UTF-8",
+			 path);
+		return -EILSEQ;
+	}
+	text[len] = '\n'; /* in the place of the 0 */
+	/* If that fails, there may be an answer that says why. */
+	send(ask->fd, text, len + 1, MSG_NOSIGNAL);
+	free(text);
+	return 0;
+}
+
+int ask_open(const struct question *question, struct ask *ask,
+	     char why[ASK_WHY_MAX])
+{
+	char inside[PATH_MAX];
+	struct mount mount;
+	int r;
+
+	*ask = (struct ask){ .fd = -1 };
+	r = find_mount(question->path, &mount, inside, why);
+	if (r < 0)
+		return r;
+	snprintf(ask->point, sizeof(ask->point), "%s", mount.point);
+	ask->fd = dial(&mount);
+	if (ask->fd < 0) {
+		snprintf(why, ASK_WHY_MAX,
+			 "the mount on \"%s\" can't be asked: %s", mount.point,
+			 ask->fd == -EAGAIN ? "too many ask at a time" :
+					      "nobody listens for it here");
+		return ask->fd;
+	}
+	r = send_question(
+		ask, question,
+		question->path && question->about_path ? inside : NULL, why);
+	if (r < 0)
+		ask_close(ask);
+	return r;
+}
+
+void ask_close(struct ask *ask)
+{
+	if (ask->fd >= 0)
+		close(ask->fd);
+	free(ask->text);
+	*ask = (struct ask){ .fd = -1 };
+}
+
+/* -- the answer -- */
+
+static char *find_end(const struct ask *ask)
+{
+	return ask->len > ask->taken ? memchr(ask->text + ask->taken, '\n',
+					      ask->len - ask->taken) :
+				       NULL;
+}
+
+bool ask_has_line(const struct ask *ask)
+{
+	return find_end(ask);
+}
+
+/* Room for more behind what wasn't taken. */
+static int make_room(struct ask *ask)
+{
+	size_t size = ask->size ? 2 * ask->size : 65536;
+	char *text;
+
+	if (ask->taken) {
+		ask->len -= ask->taken;
+		memmove(ask->text, ask->text + ask->taken, ask->len);
+		ask->taken = 0;
+	}
+	if (ask->len < ask->size)
+		return 0;
+	text = size > LINE_MAX_BYTES ? NULL : realloc(ask->text, size);
+	if (!text)
+		return -ENOMEM;
+	ask->text = text;
+	ask->size = size;
+	return 0;
+}
+
+/* A line, without its end; NULL: errno, which is 0 at the end of all. */
+static char *read_line(struct ask *ask)
+{
+	size_t begin;
+	char *end;
+	ssize_t n;
+
+	while (!(end = find_end(ask))) {
+		errno = ENOMEM;
+		if (make_room(ask) < 0)
+			return NULL;
+		errno = 0;
+		n = read(ask->fd, ask->text + ask->len, ask->size - ask->len);
+		if (n <= 0)
+			return NULL;
+		ask->len += (size_t)n;
+	}
+	*end = '\0';
+	begin = ask->taken;
+	ask->taken = (size_t)(end - ask->text) + 1;
+	return ask->text + begin;
+}
+
+json_t *ask_next(struct ask *ask, char why[ASK_WHY_MAX])
+{
+	const char *text = read_line(ask);
+	json_t *line;
+
+	*why = '\0';
+	if (!text && !errno)
+		return NULL;
+	if (!text && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+		snprintf(why, ASK_WHY_MAX,
+			 "the mount on \"%s\" gave no answer in %d seconds",
+			 ask->point, DIAL_PATIENCE_S);
+		return NULL;
+	}
+	line = text ? json_loads(text, 0, NULL) : NULL;
+	if (!line)
+		snprintf(why, ASK_WHY_MAX, "the mount on \"%s\" gave no answer",
+			 ask->point);
+	return line;
+}
+
+json_t *ask(const struct question *question, char why[ASK_WHY_MAX])
+{
+	const json_t *progress;
+	struct ask ask;
+	json_t *line;
+
+	if (ask_open(question, &ask, why) < 0)
+		return NULL;
+	while ((line = ask_next(&ask, why)) &&
+	       (progress = json_object_get(line, "progress"))) {
+		if (question->progress)
+			question->progress(progress, question->userdata);
+		json_decref(line);
+	}
+	if (!line && !*why)
+		snprintf(why, ASK_WHY_MAX, "the mount on \"%s\" gave no answer",
+			 ask.point);
+	ask_close(&ask);
+	return line;
 }

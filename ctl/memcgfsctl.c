@@ -4,164 +4,160 @@
  * what it says, as text or as it came (JSON).
  */
 #include "ask.h"
+#include "command.h"
+#include "field.h"
+#include "files.h"
 #include "show.h"
+#include "tree.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <stdbool.h>
+#include <limits.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EXIT_USAGE 2
-
-struct command {
-	const char *name;
-	const char *arguments;
-	const char *help;
-	bool takes_path; /* one or more; else at most a mount point */
-	void (*show)(const json_t *answer);
-};
-
 static const struct command commands[] = {
-	{ "status", "[MOUNTPOINT]", "the mount, its hosts, what is degraded",
-	  false, show_status },
-	{ "explain", "PATH...",
-	  "which rule holds for a file, which cgroup pays, how it is read",
-	  true, show_explain },
-	{ "reload", "[MOUNTPOINT]", "look at all rules again", false, NULL },
+	{
+		.name = "status",
+		.arguments = "[MOUNTPOINT]",
+		.help = "the mount, its hosts, what is degraded",
+		.max_paths = 1,
+		.show = show_status,
+	},
+	{
+		.name = "tree",
+		.arguments = "[MOUNTPOINT]",
+		.help = "who pays for the cache, and who uses it: the cgroups "
+			"as a tree",
+		.options = "a",
+		.max_paths = 1,
+		.show = tree_show,
+	},
+	{
+		.name = "files",
+		.arguments = "[PATH]",
+		.help = "the files that have the most in memory; below PATH",
+		.options = "sn",
+		.max_paths = 1,
+		.about_path = true,
+		.ask = files_ask,
+		.show = files_show,
+	},
+	{
+		.name = "explain",
+		.arguments = "PATH...",
+		.help = "which rule holds for a file, which cgroup pays, how "
+			"it is read",
+		.min_paths = 1,
+		.max_paths = INT_MAX,
+		.about_path = true,
+		.show = show_explain,
+	},
+	{
+		.name = "reload",
+		.arguments = "[MOUNTPOINT]",
+		.help = "look at all rules again",
+		.max_paths = 1,
+	},
+	{ 0 },
 };
 
-static const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
-
-static void print_help(void)
+static int show(const struct call *call, json_t *answer)
 {
-	printf("usage: memcgfsctl [OPTION...] COMMAND [ARGUMENT...]\n\n"
-	       "Speaks to a running mount of memcgfs. MOUNTPOINT, or any path "
-	       "in the mount, is\nneeded where there are several.\n\noptions:\n"
-	       "    --json               the answer as it came: a JSON object "
-	       "on a line\n"
-	       "    -h, --help           this text\n"
-	       "    -V, --version        the version\n\ncommands:\n");
-	for (size_t i = 0; i < n_commands; i++)
-		printf("    %-8s%-13s%s\n", commands[i].name,
-		       commands[i].arguments, commands[i].help);
-}
+	const struct command *command = call->command;
+	int status = command->judge ? command->judge(answer) : EXIT_SUCCESS;
 
-static const struct command *find_command(const char *name)
-{
-	for (size_t i = 0; i < n_commands; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
-	fprintf(stderr,
-		"memcgfsctl: unknown command \"%s\": see memcgfsctl --help\n",
-		name);
-	return NULL;
-}
-
-static void show(const struct command *command, const char *path,
-		 json_t *answer, bool as_json)
-{
 	/* Which of several it was; one that is no UTF-8 wasn't answered. */
-	if (command->takes_path)
-		json_object_set_new(answer, "asked", json_string(path));
-	if (as_json) {
+	if (command->about_path && call->path)
+		json_object_set_new(answer, "asked", json_string(call->path));
+	if (call->choices->json) {
 		json_dumpf(answer, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else if (command->show) {
-		show_make_safe(answer);
-		command->show(answer);
+		field_make_safe(answer);
+		command->show(answer, call->choices);
 	}
+	return status;
 }
 
-/* One question and its answer: whether it went well. */
-static bool run(const struct command *command, const char *path, bool as_json)
+static int show_error(const struct call *call, json_t *answer)
 {
+	json_t *error = json_object_get(answer, "error");
+
+	field_make_safe(error);
+	if (call->path)
+		fprintf(stderr, "memcgfsctl: \"%s\": %s\n", call->path,
+			json_string_value(error));
+	else
+		fprintf(stderr, "memcgfsctl: %s\n", json_string_value(error));
+	return EXIT_FAILURE;
+}
+
+/* One question and its answer: the exit status. */
+static int run(const struct call *call)
+{
+	const struct command *command = call->command;
+	struct question question = {
+		.verb = command->name,
+		.path = call->path,
+		.about_path = command->about_path,
+		.more = command->ask ? command->ask(call->choices) : NULL,
+	};
 	char why[ASK_WHY_MAX];
 	json_t *answer;
-	const char *error;
+	int status;
 
-	answer = ask(command->name, path, command->takes_path, why);
+	answer = ask(&question, why);
+	json_decref(question.more);
 	if (!answer) {
 		fprintf(stderr, "memcgfsctl: %s\n", why);
-		return false;
+		return EXIT_FAILURE;
 	}
-	show_make_safe(json_object_get(answer, "error"));
-	error = json_string_value(json_object_get(answer, "error"));
-	if (!error)
-		show(command, path, answer, as_json);
-	else if (path)
-		fprintf(stderr, "memcgfsctl: \"%s\": %s\n", path, error);
-	else
-		fprintf(stderr, "memcgfsctl: %s\n", error);
+	status = json_object_get(answer, "error") ? show_error(call, answer) :
+						    show(call, answer);
 	json_decref(answer);
-	return !error;
+	return status;
 }
 
-static int run_all(const struct command *command, char **paths, int count,
-		   bool as_json)
+/* For each path; the worst exit status. */
+static int run_all(const struct command *command, const struct choices *choices,
+		   char **paths, int n_paths)
 {
-	bool good = true;
+	struct call call = { .command = command, .choices = choices };
+	int worst = EXIT_SUCCESS, status, i = 0;
 
-	if (command->takes_path && !count) {
-		fprintf(stderr,
-			"memcgfsctl: \"%s\" needs a path: memcgfsctl %s %s\n",
-			command->name, command->name, command->arguments);
-		return EXIT_USAGE;
-	}
-	if (!command->takes_path && count > 1) {
-		fprintf(stderr,
-			"memcgfsctl: unexpected argument \"%s\": memcgfsctl "
-			"%s %s\n",
-			paths[1], command->name, command->arguments);
-		return EXIT_USAGE;
-	}
-	if (!count)
-		good = run(command, NULL, as_json);
-	for (int i = 0; i < count; i++)
-		good &= run(command, paths[i], as_json);
+	do {
+		call.path = i < n_paths ? paths[i] : NULL;
+		status = command->run ? command->run(&call) : run(&call);
+		worst = status > worst ? status : worst;
+	} while (++i < n_paths);
 	if (fflush(stdout) == EOF) {
 		fprintf(stderr, "memcgfsctl: cannot write: %s\n",
 			strerror(errno));
-		good = false;
+		return EXIT_FAILURE;
 	}
-	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+	return worst;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
 	const struct command *command;
-	bool as_json = false;
-	int c;
+	struct choices choices;
+	char **paths;
+	int n_paths;
 
-	while ((c = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
-		switch (c) {
-		case 'j':
-			as_json = true;
-			break;
-		case 'h':
-			print_help();
-			return EXIT_SUCCESS;
-		case 'V':
-			printf("memcgfsctl %s\n", MEMCGFS_VERSION);
-			return EXIT_SUCCESS;
-		default:
-			return EXIT_USAGE;
-		}
-	}
-	if (optind == argc) {
-		fprintf(stderr, "memcgfsctl: a command is needed: see "
-				"memcgfsctl --help\n");
-		return EXIT_USAGE;
-	}
-	command = find_command(argv[optind]);
-	if (!command)
-		return EXIT_USAGE;
-	return run_all(command, argv + optind + 1, argc - optind - 1, as_json);
+	setlocale(LC_CTYPE, "");
+	if (command_parse(commands, argc, argv, &choices, &command, &paths,
+			  &n_paths) < 0)
+		return COMMAND_USAGE;
+	if (choices.version)
+		printf("memcgfsctl %s\n", MEMCGFS_VERSION);
+	else if (choices.help && command)
+		command_print_help_of(command);
+	else if (choices.help)
+		command_print_help(commands);
+	else
+		return run_all(command, &choices, paths, n_paths);
+	return EXIT_SUCCESS;
 }

@@ -71,7 +71,9 @@ CHANGES = {
                           "\\1\n*scan*\n\tScan.\n",
                           'attribute "scan" is not known'),
     "a command less": ("memcgfsctl.1", r"\*reload\* \[_MOUNTPOINT_\]\n\t",
-                       "\t", 'command "reload" is not told of'),
+                       "\t", 'command "reload [MOUNTPOINT]" is not told of'),
+    "an option of a command": ("memcgfsctl.1", r"\*tree\* \[\*--all\*\]", "*tree*",
+                               'command "tree [--all] [MOUNTPOINT]" is not told'),
     "an option of the other": ("memcgfsctl.1", r"\*--json\*\n\t", "*--jsn*\n\t",
                                'option "--json" is not told of'),
 }
