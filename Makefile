@@ -380,10 +380,10 @@ uninstall: ## remove what install has put there
 
 # ---- Cleaning -------------------------------------------------------------
 
-# What was fetched stays: the private libfuse, the guest.
+# What was fetched stays: the private libfuse, the guest, Prometheus.
 clean: ## remove what was built, but what was fetched for it
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name guest \
-		! -name 'libfuse*' ! -name '*deps*' -exec rm -rf {} +
+		! -name prometheus ! -name 'libfuse*' ! -name '*deps*' -exec rm -rf {} +
 
 distclean: ## remove build/ altogether
 	rm -rf build

@@ -27,6 +27,7 @@ TOP=$PWD
 BUILD=$TOP/build
 NAME=deps
 LOG=$BUILD/deps.log
+PROMETHEUS=$BUILD/prometheus/usr/bin/prometheus
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C
 . scripts/lib.sh
@@ -154,6 +155,9 @@ missing() {
 	if wants guest; then
 		tests/guest/fetch.sh --missing
 	fi
+	if wants test; then
+		[[ -x $PROMETHEUS ]] || echo prometheus
+	fi
 	if wants long; then
 		[[ -d $BUILD/libfuse-src ]] || echo libfuse-src
 		[[ -d $BUILD/zlib-src ]] || echo zlib-src
@@ -170,6 +174,9 @@ as_root() {
 		sudo "$@" 9>&-
 	fi
 }
+
+# No sandbox user: _apt may be unable to reach this directory.
+APT_DOWNLOAD=(apt-get -qq -o APT::Sandbox::User=root download)
 
 require_root() { # WHY
 	[[ $EUID -eq 0 ]] && return
@@ -289,6 +296,23 @@ provide_libfuse() {
 	fi
 }
 
+# Installed, it would start a service: its programs alone are wanted.
+provide_prometheus() {
+	[[ ! -x $PROMETHEUS ]] || return 0
+	say "fetching prometheus"
+	mkdir "$TMP"/prometheus
+	cd "$TMP"/prometheus
+	"${APT_DOWNLOAD[@]}" prometheus >>"$LOG" 2>&1 </dev/null || {
+		logged "apt-get update" apt_get update
+		logged "fetching prometheus" "${APT_DOWNLOAD[@]}" prometheus
+	}
+	cd "$TOP"
+	logged "unpacking prometheus" dpkg-deb --extract \
+		"$TMP"/prometheus/prometheus_*.deb "$TMP"/prometheus/all
+	rm -rf "$BUILD"/prometheus
+	mv "$TMP"/prometheus/all "$BUILD"/prometheus
+}
+
 main() {
 	local mode=install
 
@@ -324,6 +348,9 @@ main() {
 	mapfile -t packages < <(missing_packages "${GROUPS_WANTED[@]}")
 	apt_install "${packages[@]}"
 	provide_libfuse
+	if wants test; then
+		provide_prometheus
+	fi
 	if wants guest; then
 		tests/guest/fetch.sh 9>&-
 	fi

@@ -19,6 +19,7 @@ int charge_new(const struct charge_config *config, struct charge **out)
 		return -ENOMEM;
 	charge->fallback = config->fallback;
 	charge->stats = config->stats;
+	charge->events = config->events;
 	charge->arena = config->arena;
 	charge->sees_owners = config->sees_owners;
 	charge->sees_flags = config->sees_flags;
@@ -78,6 +79,14 @@ bool charge_bind(struct charge *charge, struct inode *inode,
 		account_uncharge(&inode->pages->charge);
 	}
 	inode_unlock(charge->table, inode);
+	if (is_moved)
+		charge_tell(charge, inode,
+			    (struct event){
+				    .kind = EVENT_move,
+				    .account = old->host ?
+						       host_path(old->host) :
+						       NULL,
+			    });
 	return (is_moved && binding->host) || charge_needs_pin(charge, inode);
 }
 

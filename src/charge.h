@@ -17,6 +17,7 @@
 #include "arena.h"
 #include "backing.h"
 #include "charger_ops.h"
+#include "events.h"
 #include "hosts.h"
 #include "stats.h"
 
@@ -25,6 +26,7 @@ struct charge;
 struct charge_config {
 	const struct binding *fallback; /* of inodes that have none */
 	struct stats *stats;
+	struct events *events;
 	struct arena *arena;
 	bool sees_owners; /* of pages: chargers can read /proc/kpagecgroup */
 	bool sees_flags; /* of pages: the same of /proc/kpageflags */

@@ -67,6 +67,15 @@ static int64_t claim(struct charge *charge, const struct backing *backing,
 	stats_add(charge->stats, STATS_claims, 1);
 	stats_add(charge->stats, STATS_claimed_pages, dropped);
 	stats_add(charge->stats, STATS_residue_pages, call.residue_pages);
+	if (dropped)
+		charge_tell(charge, backing->inode,
+			    (struct event){ .kind = EVENT_claim,
+					    .bytes = dropped * page_bytes() });
+	if (call.residue_pages)
+		charge_tell(charge, backing->inode,
+			    (struct event){ .kind = EVENT_residue,
+					    .bytes = call.residue_pages *
+						     page_bytes() });
 	found->resident_pages = call.resident_pages;
 	found->foreign_pages = call.residue_pages;
 	return (int64_t)dropped;

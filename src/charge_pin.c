@@ -114,8 +114,11 @@ static void install_pin(struct charge *charge, struct inode *inode,
 		drop_pin(charge, inode, old, old->host != pin->host);
 }
 
-static void refuse_pin(struct charge *charge, const struct host *host)
+static void refuse_pin(struct charge *charge, struct inode *inode,
+		       const struct host *host, const char *why)
 {
+	charge_tell(charge, inode,
+		    (struct event){ .kind = EVENT_pin, .reason = why });
 	stats_add(charge->stats, STATS_pins_refused, 1);
 	log_warning_once("a file is not pinned: the budget of %s is used up "
 			 "(pin_max=)",
@@ -147,14 +150,14 @@ void charge_pin(struct charge *charge, struct backing *backing)
 	};
 	if (!host_pin(host, bytes, held_by(charge, inode, host))) {
 		free(pin);
-		refuse_pin(charge, host);
+		refuse_pin(charge, inode, host, "its budget is used up");
 		return;
 	}
 	if (call_pin(charge, host, inode, RING_PIN, backing_read_fd(backing),
 		     bytes) < 0) {
 		host_unpin(host, bytes);
 		free(pin);
-		refuse_pin(charge, host);
+		refuse_pin(charge, inode, host, "the charger can't lock it");
 		return;
 	}
 	install_pin(charge, inode, pin);

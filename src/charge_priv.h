@@ -13,6 +13,7 @@ struct probe_buffer;
 struct charge {
 	const struct binding *fallback;
 	struct stats *stats;
+	struct events *events;
 	struct inode_table *table;
 	struct arena *arena;
 	bool sees_owners;
@@ -60,6 +61,10 @@ int64_t charge_call_claim(struct charge *charge, struct inode *inode,
 /* The state of the clock and of the host that a look at pages is good for. */
 struct shadow_moment charge_moment(const struct charge *charge,
 				   struct host *host);
+
+/* Tells of an inode, with its path and its host, who follows events. */
+void charge_tell(struct charge *charge, struct inode *inode,
+		 struct event event);
 
 /* What is resident of the file is to be the host's; no more is brought in. */
 int charge_claim(struct charge *charge, struct backing *backing,

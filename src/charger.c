@@ -65,6 +65,12 @@ struct charger {
 	pthread_mutex_t lock;
 };
 
+static void tell(const struct charger *charger, const char *what)
+{
+	if (charger->config.told)
+		charger->config.told(charger->config.userdata, what);
+}
+
 /* No charger lives: what the last one left is there for this one. */
 static int charger_try_spawn(struct charger *charger, uint64_t timeout_ns)
 {
@@ -158,9 +164,11 @@ static void charger_restart(struct charger *charger)
 	atomic_store(&charger->away, false);
 	if (r < 0) {
 		was_down = atomic_exchange(&charger->down, true);
-		if (!was_down)
+		if (!was_down) {
 			log_error_errno(r, "cannot restart the charger in %s",
 					charger->name);
+			tell(charger, "down");
+		}
 		charger_set_vacant(charger, true);
 		if (r == -ECHILD && !was_down)
 			lost_spawner();
@@ -172,6 +180,7 @@ static void charger_restart(struct charger *charger)
 					  memory_order_relaxed);
 	log_debug("charger in %s %s", charger->name,
 		  was_away ? "started" : "restarted");
+	tell(charger, was_away ? "started" : "restarted");
 	if (charger->config.started)
 		charger->config.started(charger->config.userdata);
 }
@@ -246,6 +255,7 @@ static void charger_leave_if_idle(struct charger *charger)
 	spawner_kill(charger->config.spawner, charger->pid);
 	charger->pidfd = close_fd(charger->pidfd);
 	log_debug("the charger in %s is idle, and left", charger->name);
+	tell(charger, "left");
 }
 
 /* How long the supervisor may sleep. */
@@ -272,6 +282,8 @@ static void charger_see_to(struct charger *charger, bool died)
 		if (is_wanted)
 			charger_restart(charger);
 	} else if (charger->pidfd < 0 || died) {
+		if (died)
+			tell(charger, "died");
 		charger_restart(charger);
 	} else if (charger->config.idle_ns) {
 		charger_leave_if_idle(charger);
@@ -414,10 +426,12 @@ void charger_hurry(struct charger *charger)
 
 static int64_t charger_timed_out(struct charger *charger)
 {
-	if (!atomic_exchange(&charger->silent, true))
+	if (!atomic_exchange(&charger->silent, true)) {
+		tell(charger, "silent");
 		log_warning("the charger in %s does not answer; is the cgroup "
 			    "frozen? What needs it fails with \"%s\"",
 			    charger->name, strerror(ETIMEDOUT));
+	}
 	return -ETIMEDOUT;
 }
 
@@ -495,7 +509,9 @@ int64_t charger_call(struct charger *charger, struct ring_call *call)
 	if (!in_time)
 		return charger_timed_out(charger);
 	if (atomic_load_explicit(&charger->silent, memory_order_relaxed) &&
-	    atomic_exchange(&charger->silent, false))
+	    atomic_exchange(&charger->silent, false)) {
 		log_info("the charger in %s answers again", charger->name);
+		tell(charger, "answers again");
+	}
 	return call->result;
 }

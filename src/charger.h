@@ -23,6 +23,8 @@ struct charger_config {
 	int (*renew)(void *userdata, struct charger_birth *birth);
 	/* Unless NULL, called after each start. */
 	void (*started)(void *userdata);
+	/* Unless NULL, told by any thread what becomes of the charger. */
+	void (*told)(void *userdata, const char *what);
 	void *userdata;
 	const char *name; /* for messages */
 	uint64_t timeout_ns; /* of a call that isn't begun */

@@ -19,7 +19,8 @@
 #include <sys/un.h>
 
 #define ASK_MS 2000 /* for the whole of a request */
-#define TAKE_MS 5000 /* for the whole of an answer */
+#define TAKE_MS 5000 /* for a line of an answer */
+#define PROGRESS_NS (200 * UINT64_C(1000000))
 #define PAUSE_MS 100 /* without fds or memory for one more */
 #define BACKLOG 128
 #define NAME_TRIES 8
@@ -38,6 +39,7 @@ struct control {
 	pthread_mutex_t lock; /* for all below */
 	pthread_cond_t one_left;
 	struct list clients;
+	atomic_uint long_works; /* see control_request.c */
 };
 
 struct client {
@@ -84,29 +86,66 @@ static ssize_t read_line(int fd, char *buf, size_t size)
 	return -EMSGSIZE;
 }
 
-static void send_all(int fd, const char *text, size_t len)
+/* -EPIPE: he doesn't take it, or is gone. */
+static int send_all(int fd, const char *text, size_t len)
 {
 	uint64_t end_ns = now_ns() + TAKE_MS * 1000000ull;
 	ssize_t n;
 
 	for (size_t at = 0; at < len; at += (size_t)n) {
 		if (wait_for(fd, POLLOUT, end_ns) < 0)
-			return;
+			return -EPIPE;
 		n = send(fd, text + at, len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0)
-			return;
+			return -EPIPE;
 	}
+	return 0;
 }
 
-static void send_answer(int fd, const json_t *answer)
+int control_send(struct control_request *request, json_t *line)
 {
-	cleanup_free char *text = json_dumps(answer, JSON_COMPACT);
-	size_t len = text ? strlen(text) : 0;
+	cleanup_free char *text = NULL;
+	size_t len;
 
+	json_object_set_new(line, "version", json_integer(CONTROL_VERSION));
+	text = json_dumps(line, JSON_COMPACT);
 	if (!text)
-		return;
+		return -ENOMEM;
+	len = strlen(text);
 	text[len] = '\n'; /* in the place of the 0 */
-	send_all(fd, text, len + 1);
+	request->is_gone |= send_all(request->fd, text, len + 1) < 0;
+	return request->is_gone ? -EPIPE : 0;
+}
+
+bool control_is_left(struct control_request *request)
+{
+	/* Who has said all that he wants may have closed his half. */
+	struct pollfd pfd = { .fd = request->fd };
+
+	request->is_gone |= poll(&pfd, 1, 0) > 0;
+	return request->is_gone;
+}
+
+int control_progress(struct control_request *request, uint64_t done,
+		     uint64_t total, const char *unit)
+{
+	uint64_t now = now_ns();
+	json_t *line;
+	int r = 0;
+
+	if (now - request->progress_ns < PROGRESS_NS)
+		return 0;
+	request->progress_ns = now;
+	if (control_is_left(request))
+		return -EPIPE;
+	line = request->streams ? json_pack("{s{sI sI ss}}", "progress", "done",
+					    (json_int_t)done, "total",
+					    (json_int_t)total, "unit", unit) :
+				  NULL;
+	if (line)
+		r = control_send(request, line);
+	json_decref(line);
+	return r;
 }
 
 /* One of too many groups is a member of none. */
@@ -136,6 +175,8 @@ static void serve(const struct client *client)
 	struct control_request request = {
 		.config = &client->control->config,
 		.is_master = client->is_master,
+		.fd = client->fd,
+		.long_works = &client->control->long_works,
 		.answer = json_object(),
 	};
 	char line[CONTROL_REQUEST_MAX];
@@ -152,7 +193,8 @@ static void serve(const struct client *client)
 		control_refuse(&request, (int)len);
 	else
 		control_answer(&request, line, (size_t)len);
-	send_answer(client->fd, request.answer);
+	if (!request.is_gone)
+		control_send(&request, request.answer);
 	json_decref(request.answer);
 }
 

@@ -10,18 +10,23 @@
  *
  * A connection is one request, a JSON object on a line, {"verb": ..., "path":
  * ...}, and one answer, a JSON object on a line with "version" and what the
- * verb gives, or "error", a text, and "errno".
+ * verb gives, or "error", a text, and "errno". A request for long work may
+ * have "stream": true; then lines {"progress": {"done": N, "total": N, "unit":
+ * ...}} come before the answer. What happens ("events") comes as a line each,
+ * until the client leaves. Work that nobody waits for any more ends.
  *
  * Any user may ask for the status, and for files that he may read; root and
  * the mount's owner alone may change anything.
  *
  * A client gets a thread of its own, and a bounded time to say what he wants
- * and to take the answer, so that nobody waits for another. Of one user, and
- * of all, so many are served at a time; who comes in addition is told so.
+ * and to take each line of the answer, so that nobody waits for another. Of one
+ * user, and of all, so many are served at a time, and so many have long work
+ * done, or follow events; who comes in addition is told so.
  */
 #ifndef MEMCGFS_CONTROL_H
 #define MEMCGFS_CONTROL_H
 
+#include "events.h"
 #include "report.h"
 
 #define CONTROL_VERSION 1
@@ -33,6 +38,7 @@ struct control_config {
 	struct inode_table *table;
 	struct rulebook *book;
 	struct charge *charge;
+	struct events *events;
 	/* These two are called by many threads at a time. */
 	void (*report)(void *userdata, struct stats_snapshot *snapshot);
 	/* Reads the mount's rules again; -errno, and the reason is told. */

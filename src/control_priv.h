@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What control.c, control_request.c and control_verbs.c share. */
+/* What the files of the control socket share. */
 #ifndef MEMCGFS_CONTROL_PRIV_H
 #define MEMCGFS_CONTROL_PRIV_H
 
@@ -7,6 +7,7 @@
 #include "creds.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #define CONTROL_GROUPS_MAX 256
 #define CONTROL_REQUEST_MAX 16384 /* bytes of a line */
@@ -17,7 +18,13 @@ struct control_request {
 	struct caller caller;
 	gid_t groups[CONTROL_GROUPS_MAX];
 	bool is_master; /* root, or the mount's owner */
+	int fd; /* the client's */
+	atomic_uint *long_works; /* that are being done, for all clients */
+	const json_t *asked; /* an object */
 	const char *path; /* within the mount, or NULL */
+	bool streams; /* the client wants to know how far it is */
+	bool is_gone; /* and takes nothing any more */
+	uint64_t progress_ns; /* when he was told last */
 	json_t *answer; /* an object, to be filled */
 	char reason[RULEFILE_REASON_MAX]; /* of a failure, if there is more to
 					     say of it than its errno */
@@ -25,8 +32,9 @@ struct control_request {
 
 struct control_verb {
 	const char *name;
-	bool changes; /* masters alone may */
+	const char *masters_may; /* NULL: everybody may */
 	bool needs_path;
+	bool is_long; /* so few at a time */
 	/* 0, or -errno. */
 	int (*run)(struct control_request *request);
 };
@@ -43,5 +51,28 @@ void control_answer(struct control_request *request, const char *line,
 
 /* The answer is that it can't be had. */
 void control_refuse(struct control_request *request, int r);
+
+/* With a reason: returns @r. */
+int control_explain(struct control_request *request, int r, const char *fmt,
+		    ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * Sends a line, with the version. -EPIPE: the client has left, or doesn't
+ * take it in time.
+ */
+int control_send(struct control_request *request, json_t *line);
+
+/* Whether the client has left, or is to be cut off: the work is to end. */
+bool control_is_left(struct control_request *request);
+
+/*
+ * Tells how far the work is, now and then, if the client wants to know.
+ * -EPIPE: he has left, and the work is to end.
+ */
+int control_progress(struct control_request *request, uint64_t done,
+		     uint64_t total, const char *unit);
+
+/* The verbs, each in its file control_*.c. */
+int control_run_events(struct control_request *request);
 
 #endif

@@ -3,6 +3,7 @@
 #include "control_priv.h"
 
 #include "inode_place.h"
+#include "metrics.h"
 #include "util.h"
 
 #include <fcntl.h>
@@ -125,6 +126,21 @@ static int run_status(struct control_request *request)
 	report_render_json(&snapshot, request->answer);
 	stats_clear(&snapshot);
 	return 0;
+}
+
+/* -- metrics -- */
+
+static int run_metrics(struct control_request *request)
+{
+	const struct control_config *config = request->config;
+	cleanup_free char *text = NULL;
+	struct stats_snapshot snapshot;
+
+	config->report(config->userdata, &snapshot);
+	text = metrics_render(&snapshot);
+	stats_clear(&snapshot);
+	set(request->answer, "text", report_string(text));
+	return text ? 0 : -ENOMEM;
 }
 
 /* -- explain -- */
@@ -273,7 +289,11 @@ static int run_reload(struct control_request *request)
 static const struct control_verb verbs[] = {
 	{ .name = "status", .run = run_status },
 	{ .name = "explain", .needs_path = true, .run = run_explain },
-	{ .name = "reload", .changes = true, .run = run_reload },
+	{ .name = "reload", .masters_may = "reload", .run = run_reload },
+	{ .name = "events",
+	  .masters_may = "follow events",
+	  .run = control_run_events },
+	{ .name = "metrics", .run = run_metrics },
 };
 
 const struct control_verb *control_find_verb(const char *name)

@@ -22,6 +22,7 @@
 struct host {
 	struct cgroup_tree *tree;
 	struct spawner *spawner;
+	struct events *events;
 	struct cgroup_host *cgroup;
 	/* These two: of whoever starts the charger. */
 	bool create; /* what is missing, until it has been started once */
@@ -116,6 +117,15 @@ static void host_started(void *userdata)
 		host->lost_pins(host->userdata);
 }
 
+static void host_told(void *userdata, const char *what)
+{
+	const struct host *host = userdata;
+
+	events_tell(host->events, &(struct event){ .kind = EVENT_charger,
+						   .host = host_path(host),
+						   .reason = what });
+}
+
 static int host_start_charger(struct host *host,
 			      const struct host_config *config)
 {
@@ -128,6 +138,7 @@ static int host_start_charger(struct host *host,
 		},
 		.renew = host_renew,
 		.started = host_started,
+		.told = host_told,
 		.userdata = host,
 		.name = config->path,
 		.timeout_ns = config->timeout_ns,
@@ -148,6 +159,7 @@ int host_new(const struct host_config *config, struct host **out)
 		return -ENOMEM;
 	host->tree = config->tree;
 	host->spawner = config->spawner;
+	host->events = config->events;
 	host->create = config->create;
 	host->pin_max_bytes = config->pin_max_bytes;
 	host->lost_pins = config->lost_pins;

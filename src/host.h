@@ -10,6 +10,7 @@
 #include "budget.h"
 #include "cgroup.h"
 #include "charger.h"
+#include "events.h"
 #include "gate.h"
 
 struct host;
@@ -18,6 +19,7 @@ struct host_config {
 	struct cgroup_tree *tree;
 	struct spawner *spawner;
 	struct account *books; /* parent of the host's account */
+	struct events *events;
 	const char *path; /* of the target, within the hierarchy */
 	int kpagecgroup_fd;
 	int kpageflags_fd;

@@ -78,6 +78,8 @@ static struct refusal *refusal_new(struct rulebook *book, const char *reason)
 	struct refusal *refusal;
 
 	log_warning("rules refused: %s", reason);
+	events_tell(book->config.events,
+		    &(struct event){ .kind = EVENT_rules, .reason = reason });
 	refusal = calloc(1, sizeof(*refusal) + size);
 	if (!refusal)
 		return NULL;
@@ -109,6 +111,19 @@ void rulebook_each_refused(struct rulebook *book,
 	     link = link->next)
 		fn(container_of(link, struct refusal, link)->reason, userdata);
 	pthread_mutex_unlock(&book->lock);
+}
+
+/* A directory has another rule file than it had. */
+static void tell_change(struct rulebook *book, struct inode *dir)
+{
+	struct event event = { .kind = EVENT_rules, .reason = "changed" };
+	char path[INODE_PATH_MAX];
+
+	if (!events_are_followed(book->config.events))
+		return;
+	if (inode_path(book->config.table, dir, path) == 0)
+		event.path = path;
+	events_tell(book->config.events, &event);
 }
 
 /* -- snapshots of directories -- */
@@ -352,6 +367,7 @@ static struct rule_dir *dir_renew(struct rulebook *book, struct inode *inode,
 	if (!dir)
 		return NULL;
 	if (is_new && old) {
+		tell_change(book, inode);
 		rulebook_touch(book);
 		epoch = atomic_load(&book->epoch);
 	}
@@ -537,6 +553,9 @@ void rulebook_reload(struct rulebook *book, struct rules *mount_rules)
 	inode_unlock(book->config.table, root);
 	rule_dir_unref(old_dir);
 	atomic_fetch_add(&book->reading, 1);
+	events_tell(book->config.events,
+		    &(struct event){ .kind = EVENT_rules,
+				     .reason = "read again" });
 	rulebook_touch(book);
 }
 

@@ -31,6 +31,7 @@ struct rulebook_config {
 	struct hosts *hosts;
 	const struct cgroup_tree *tree;
 	const struct binding *fallback; /* the mount's own rule */
+	struct events *events;
 	const char *memcg; /* its target as the user gave it, or @opener */
 	struct rules *mount_rules; /* of rules=FILE, or NULL; it takes a ref */
 	bool reads_files; /* .memcgfs files in directories count */

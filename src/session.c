@@ -72,6 +72,7 @@ static void on_tick(void *userdata)
 	backing_expire(session->table, now_ns() - IDLE_BACKING_NS);
 	if (fuse_session_exited(session->fuse))
 		session_hurry(session);
+	session_tell_degraded(session);
 }
 
 static int start_janitor(struct session *session)
@@ -126,6 +127,7 @@ static int make_front(struct session *session)
 	struct charge_config charge = {
 		.fallback = session->fallback,
 		.stats = &session->stats,
+		.events = session->events,
 		.arena = session->arena,
 		.sees_owners = session->kpagecgroup_fd >= 0,
 		.sees_flags = session->kpageflags_fd >= 0,
@@ -199,6 +201,7 @@ static int start_control(struct session *session)
 		.table = session->table,
 		.book = session->book,
 		.charge = session->charge,
+		.events = session->events,
 		.report = session_take_report,
 		.reload = session_reload,
 		.userdata = session,
@@ -238,6 +241,9 @@ static int session_start(struct session *session)
 	if (r < 0)
 		return log_error_errno(r, "cannot start the spawner");
 	janitor_block_signals();
+	r = events_new(&session->events);
+	if (r < 0)
+		return log_error_errno(r, "cannot start");
 	r = session_start_cgroups(session);
 	if (r == 0)
 		r = make_table(session);
@@ -280,6 +286,8 @@ static void session_stop(struct session *session)
 	arena_free(session->arena);
 	account_free(session->books);
 	cgroup_tree_free(session->tree);
+	json_decref(session->degraded);
+	events_free(session->events);
 	close_fd(session->kpagecgroup_fd);
 	close_fd(session->kpageflags_fd);
 	options_clear(&session->options);

@@ -66,6 +66,7 @@ static int start_hosts(struct session *session)
 		.tree = session->tree,
 		.spawner = session->spawner,
 		.books = session->books,
+		.events = session->events,
 		.kpagecgroup_fd = session->kpagecgroup_fd,
 		.kpageflags_fd = session->kpageflags_fd,
 		.arena_fd = arena_fd(session->arena),

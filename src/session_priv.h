@@ -26,6 +26,7 @@ struct session {
 	struct hosts *hosts;
 	const struct binding *fallback; /* the mount's own rule */
 	struct host *host; /* its host; NULL: nothing is enforced */
+	struct events *events;
 	int kpagecgroup_fd; /* these two, -1: no right to it */
 	int kpageflags_fd;
 	struct inode_table *table;
@@ -40,6 +41,7 @@ struct session {
 	struct stats stats;
 
 	struct janitor *janitor;
+	json_t *degraded; /* the janitor's: reasons, as told last */
 };
 
 /*
@@ -59,5 +61,8 @@ int session_reload(void *userdata, char reason[RULEFILE_REASON_MAX]);
 /* session_report.c: the report, for whoever asks, and to the log. */
 void session_take_report(void *userdata, struct stats_snapshot *snapshot);
 void session_log_report(struct session *session);
+
+/* Tells who follows events what isn't as it should be since the last time. */
+void session_tell_degraded(struct session *session);
 
 #endif

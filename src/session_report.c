@@ -5,9 +5,11 @@
 #include "log.h"
 #include "util.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define REPORT_BYTES 8192
+#define DEGRADED_BYTES 5000
 
 static struct report_source report_source(struct session *session)
 {
@@ -66,4 +68,49 @@ void session_log_report(struct session *session)
 	while ((line = strsep(&rest, "\n")))
 		if (*line)
 			log_info("%s", line);
+}
+
+/* -- as events -- */
+
+static void add_reason(const char *reason, void *userdata)
+{
+	json_object_set_new(userdata, reason, json_true());
+}
+
+/* Those that are among the new and not among the old. */
+static void tell_new(struct session *session, const json_t *old, json_t *new,
+		     const char *prefix)
+{
+	char text[DEGRADED_BYTES];
+	const char *reason;
+	json_t *value;
+
+	json_object_foreach(new, reason, value)
+	{
+		if (json_object_get(old, reason))
+			continue;
+		snprintf(text, sizeof(text), "%s%s", prefix, reason);
+		events_tell(session->events,
+			    &(struct event){ .kind = EVENT_degraded,
+					     .reason = text });
+	}
+}
+
+void session_tell_degraded(struct session *session)
+{
+	struct stats_snapshot snapshot;
+	json_t *old = session->degraded;
+	json_t *new;
+
+	session->degraded = NULL;
+	if (events_are_followed(session->events)) {
+		new = json_object();
+		session_take_report(session, &snapshot);
+		stats_each_degraded(&snapshot, add_reason, new);
+		stats_clear(&snapshot);
+		tell_new(session, old, new, "");
+		tell_new(session, new, old, "no longer: ");
+		session->degraded = new;
+	}
+	json_decref(old);
 }

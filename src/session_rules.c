@@ -40,6 +40,7 @@ int session_make_book(struct session *session)
 		.hosts = session->hosts,
 		.tree = session->tree,
 		.fallback = session->fallback,
+		.events = session->events,
 		.memcg = session->options.memcg,
 		.reads_files = !session->options.norulefiles,
 	};

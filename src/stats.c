@@ -78,7 +78,7 @@ void stats_render_text(const struct stats_snapshot *snapshot, char *buf,
 			 snapshot->counters[i], counters[i].meaning);
 }
 
-static bool is_usable(const struct stats_host *host)
+bool stats_host_is_usable(const struct stats_host *host)
 {
 	return strcmp(host->charger, "running") == 0 ||
 	       strcmp(host->charger, "away") == 0;
@@ -104,7 +104,7 @@ void stats_each_degraded(const struct stats_snapshot *snapshot,
 	for (size_t i = 0; i < snapshot->n_hosts; i++) {
 		const struct stats_host *host = &snapshot->hosts[i];
 
-		if (is_usable(host))
+		if (stats_host_is_usable(host))
 			continue;
 		snprintf(reason, sizeof(reason), "host %s: its charger is %s",
 			 host->host, host->charger);
@@ -200,4 +200,9 @@ const char *stats_name(enum stats_counter counter)
 const char *stats_meaning(enum stats_counter counter)
 {
 	return counters[counter].meaning;
+}
+
+bool stats_is_level(enum stats_counter counter)
+{
+	return counter == STATS_pinned_files || counter == STATS_pinned_bytes;
 }

@@ -58,6 +58,9 @@ struct stats_host {
 	uint64_t pinned_bytes;
 };
 
+/* Whether it can be charged to: by a charger that had no work, too. */
+bool stats_host_is_usable(const struct stats_host *host);
+
 /* What doesn't change while the mount is there. */
 struct stats_mount {
 	const char *source;
@@ -104,6 +107,9 @@ void stats_clear(struct stats_snapshot *snapshot);
 
 const char *stats_name(enum stats_counter counter);
 const char *stats_meaning(enum stats_counter counter);
+
+/* Whether it goes down, too. */
+bool stats_is_level(enum stats_counter counter);
 
 void stats_copy(const struct stats *stats, struct stats_snapshot *snapshot);
 

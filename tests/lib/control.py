@@ -104,3 +104,43 @@ def ctl_fails(*arguments, code=1, **how):
     lines = done.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("memcgfsctl: "), done.stderr
     return lines[0]
+
+
+def request(address, verb, **more):
+    """The answer to a verb with more than a path."""
+    line = json.dumps({"verb": verb} | more).encode() + b"\n"
+    return ask_raw(address, line)[0]
+
+
+class Lines:
+    """An answer that comes in lines, which are JSON objects."""
+
+    def __init__(self, address, verb, **more):
+        self.connection = connect(address)
+        self.data = b""
+        line = json.dumps({"verb": verb} | more).encode() + b"\n"
+        self.connection.sendall(line)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *how):
+        self.connection.close()
+
+    def next(self):
+        """The next line; None: there are no more."""
+        while b"\n" not in self.data:
+            part = self.connection.recv(1 << 16)
+            if not part:
+                return None
+            self.data += part
+        line, _, self.data = self.data.partition(b"\n")
+        return json.loads(line)
+
+    def until(self, **wanted):
+        """The next one that says all this."""
+        while True:
+            line = self.next()
+            assert line is not None, f"the end, without {wanted}"
+            if wanted.items() <= line.items():
+                return line

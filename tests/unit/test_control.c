@@ -70,6 +70,14 @@ static void expect_error(bool is_master, const char *line, int number,
 	json_decref(answer);
 }
 
+static void test_what_is_for_masters(void **state)
+{
+	expect_error(false, "{\"verb\":\"events\"}", EPERM,
+		     "only root and the mount's owner may follow events");
+	expect_error(true, "{\"verb\":\"status\",\"stream\":1}", EINVAL,
+		     "\"stream\" is to be true or false");
+}
+
 static void test_errors(void **state)
 {
 	const char *no_object = "a request is a JSON object on a line";
@@ -185,6 +193,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_what_is_for_masters),
 		cmocka_unit_test(test_long_verbs),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_status),

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Metrics: a line a figure, with its help and type; odd names are escaped. */
+#include "metrics.h"
+
+#include "unit.h"
+
+static struct stats_host hosts[] = {
+	{
+		.target = (char[]){ "/shared/data" },
+		.host = (char[]){ "/shared/data/memcgfs" },
+		.charger = "running",
+		.restarts = 2,
+		.usage_bytes = 50331648,
+		.pinned_bytes = 4096,
+	},
+	{
+		.target = (char[]){ "/a\"b\\c\nd\xff" },
+		.host = (char[]){ "/e" },
+		.charger = "silent",
+	},
+};
+
+/* A mount that has seen a morning's work. */
+static struct stats_snapshot morning(void)
+{
+	struct stats_snapshot snapshot = {
+		.mount = {
+			.source = "/srv/data",
+			.mountpoint = "/data",
+			.memcg = "/shared/data",
+			.io = "auto",
+			.sees_owners = true,
+		},
+		.inodes = 1234,
+		.n_hosts = 2,
+		.hosts = hosts,
+	};
+
+	snapshot.counters[STATS_claims] = 17;
+	snapshot.counters[STATS_pinned_bytes] = 4096;
+	snapshot.counters[STATS_look_ns] = 1500000000;
+	return snapshot;
+}
+
+static void assert_line(const char *text, const char *line)
+{
+	const char *found = strstr(text, line);
+
+	if (!found || (found != text && found[-1] != '\n') ||
+	    found[strlen(line)] != '\n')
+		fail_msg("no line '%s' in:\n%s", line, text);
+}
+
+static void test_lines(void **state)
+{
+	struct stats_snapshot snapshot = morning();
+	char *text = metrics_render(&snapshot);
+
+	assert_non_null(text);
+	assert_line(text, "memcgfs_inodes{mountpoint=\"/data\"} 1234");
+	assert_line(text, "# TYPE memcgfs_inodes gauge");
+	assert_line(text, "memcgfs_degraded{mountpoint=\"/data\"} 1");
+	assert_line(text, "# HELP memcgfs_claims_total Files whose owners were "
+			  "looked at.");
+	assert_line(text, "# TYPE memcgfs_claims_total counter");
+	assert_line(text, "memcgfs_claims_total{mountpoint=\"/data\"} 17");
+	assert_line(text, "# TYPE memcgfs_pinned_bytes gauge");
+	assert_line(text, "memcgfs_pinned_bytes{mountpoint=\"/data\"} 4096");
+	assert_line(text, "memcgfs_look_seconds_total{mountpoint=\"/data\"} "
+			  "1.500000000");
+	assert_line(text, "memcgfs_host_restarts_total{mountpoint=\"/data\","
+			  "host=\"/shared/data/memcgfs\","
+			  "target=\"/shared/data\"} 2");
+	assert_line(text, "memcgfs_host_charger_up{mountpoint=\"/data\","
+			  "host=\"/shared/data/memcgfs\","
+			  "target=\"/shared/data\"} 1");
+	assert_line(text, "memcgfs_host_charger_up{mountpoint=\"/data\","
+			  "host=\"/e\",target=\"/a\\\"b\\\\c\\nd?\"} 0");
+	free(text);
+}
+
+/* A family is told of once, and every line belongs to the one before. */
+static void test_families(void **state)
+{
+	struct stats_snapshot snapshot = morning();
+	char *text = metrics_render(&snapshot);
+	char *rest = text, *line;
+	char family[128] = "";
+
+	while ((line = strsep(&rest, "\n")) && *line) {
+		if (sscanf(line, "# HELP %127s", family) == 1)
+			continue;
+		if (line[0] == '#')
+			line += strlen("# TYPE ");
+		assert_memory_equal(line, family, strlen(family));
+	}
+	free(text);
+	assert_int_equal(stats_is_level(STATS_claims), false);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_families),
+	};
+
+	unit_watchdog(60);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
