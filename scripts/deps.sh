@@ -46,6 +46,7 @@ packages() {
 	build	liburing-dev	pc liburing
 	build	libnuma-dev	pc numa
 	build	uthash-dev	header uthash.h
+	build	libroaring-dev	header roaring/roaring.h
 	build	python3		cmd python3
 	build	scdoc		cmd scdoc
 	libfuse	g++		cmd g++
