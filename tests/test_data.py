@@ -4,12 +4,12 @@
 import mmap
 import os
 import random
-import signal
 import time
 
 import pytest
 
 from lib import act, content, kernel
+from lib.cgroup import kill
 from lib.control import ctl_json
 from lib.judge import evict
 from lib.settings import KIB, MIB, scaled
@@ -285,14 +285,6 @@ def test_dead_chargers_are_replaced_unseen(covered):
     covered.run(content.digest, covered.mount / "f1")
     assert covered.mount.chargers(), "no charger has come back"
     covered.judge.owned_by(covered.target, covered.source / "f1")
-
-
-def kill(pid):
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return 0
-    return 1
 
 
 @pytest.mark.needs_daemon

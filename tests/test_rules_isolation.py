@@ -12,6 +12,7 @@ import time
 import pytest
 
 from lib import content, settings
+from lib.cgroup import kill
 from lib.judge import evict
 from lib.rules import write_rules
 from lib.settings import KIB, MIB
@@ -112,12 +113,11 @@ def dying(place):
     """Its charger is killed fifty times a second."""
     go = threading.Event()
 
-    def kill():
+    def kill_them():
         while not go.wait(0.02):
             for pid in place.other.chargers():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-    thread = threading.Thread(target=kill)
+                kill(pid)
+    thread = threading.Thread(target=kill_them)
     thread.start()
     try:
         yield

@@ -2,9 +2,9 @@
 """pin: from its first open on a file stays resident, locked, and its target's,
 whatever the pressure; within a budget, and no longer than its rule says."""
 
+import contextlib
 import os
 import random
-import signal
 import time
 from pathlib import Path
 
@@ -38,12 +38,33 @@ def left(place, *names):
     return place.judge.look(*paths).resident
 
 
+def smaps(cgroup):
+    """What the cgroup's chargers map, and how, as /proc/PID/smaps says it."""
+    for pid in cgroup.chargers():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield from Path(f"/proc/{pid}/smaps").read_text().splitlines()
+
+
+def locked(cgroup, path):
+    """The bytes of a file that the cgroup's chargers hold locked."""
+    total, is_its = 0, False
+    for line in smaps(cgroup):
+        key, *fields = line.split()
+        if not key.endswith(":"):
+            is_its = line.endswith(f" {path}")
+        elif is_its and key == "Locked:":
+            total += int(fields[0]) * KIB
+    return total
+
+
 def is_pinned(place, cgroup, *names):
     """All pages are there, the cgroup's, and can't be dropped."""
     paths = [place.source / name for name in names]
     evict(*paths)
     report = place.judge.look(*paths)
-    return report.resident == report.pages == report.of(cgroup)
+    return (report.resident == report.pages == report.of(cgroup)
+            and all(locked(cgroup, path) >= path.stat().st_size
+                    for path in paths))
 
 
 def test_pinned_from_the_first_open_on(place):
@@ -97,8 +118,8 @@ def test_the_target_changes(place):
 
 
 def is_mapped(place, name):
-    return any(str(place.source / name) in Path(f"/proc/{pid}/maps").read_text()
-               for pid in place.target.chargers())
+    return any(str(place.source / name) in line
+               for line in smaps(place.target))
 
 
 def test_the_last_name_goes(place):
@@ -202,10 +223,7 @@ def test_a_charger_that_is_killed(place):
     read(place, *names)
     for _ in range(3):
         assert is_pinned(place, place.target, *names)
-        pids = set(place.target.chargers())
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        assert eventually(lambda: not pids & place.target.pids())
+        assert place.target.kill_chargers()
         assert eventually(lambda: is_pinned(place, place.target, *names))
 
 

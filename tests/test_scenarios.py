@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lib import act, actions, content, kernel, settings
-from lib.cgroup import alive
+from lib.cgroup import alive, kill
 from lib.disk import Disk, kind_of
 from lib.judge import evict
 from lib.mount import complaints, mounts_at, remove_target, unmount
@@ -251,11 +251,7 @@ def kill_each(target):
     """Returns how many chargers were hit."""
     hit = 0
     for pid, name in target.members().items():
-        try:
-            os.kill(pid, signal.SIGKILL)
-            hit += name == settings.CHARGER
-        except ProcessLookupError:
-            pass
+        hit += kill(pid) and name == settings.CHARGER
     return hit
 
 

@@ -223,8 +223,7 @@ def test_rights_are_his(his):
 def test_his_charger_dies_and_is_replaced(his):
     mount = cover(his)
     backing = own(his.put(his.source, "file", MIB))
-    for pid in mount.chargers():
-        os.kill(pid, signal.SIGKILL)
+    assert mount.target.kill_chargers()
     assert run(his, content.digest, mount / "file") == \
         content.md5(content.data(MIB))
     his.judge.owned_by(his.subtree.target, backing, at_least=256)

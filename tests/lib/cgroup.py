@@ -3,6 +3,7 @@
 
 import itertools
 import os
+import select
 import signal
 from pathlib import Path
 
@@ -167,11 +168,21 @@ class Cgroup:
     def kill_members(self):
         """Only processes that were started for this cgroup can be in it."""
         for pid in self.pids() - {os.getpid()}:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill(pid)
         return eventually(lambda: not self.pids())
+
+    def kill_chargers(self):
+        """Kill them, and wait until they are gone with all they had: one that
+        dies has left cgroup.procs before it gives its memory back, and until
+        then what it locked stays locked. How many there were."""
+        pids = self.chargers()
+        pidfds = [fd for fd in map(pidfd_open, pids) if fd is not None]
+        for pid in pids:
+            kill(pid)
+        for fd in pidfds:
+            assert select.select([fd], [], [], settings.seconds(10))[0]
+            os.close(fd)
+        return len(pidfds)
 
     def remove(self):
         """Kill what is left, then remove the directory and those below it."""
@@ -206,6 +217,23 @@ def rmdir(directory):
     except OSError:
         return False
     return True
+
+
+def kill(pid):
+    """Whether there was one to kill."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def pidfd_open(pid):
+    """None: it has gone meanwhile."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
 
 
 def comm(pid):

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from . import act, kernel, settings
-from .cgroup import alive
+from .cgroup import alive, kill
 from .wait import eventually
 
 # What a sanitizer prints when it has found something.
@@ -223,7 +223,7 @@ def remove_target(mount):
     has been killed and not yet replaced."""
     def without_members():
         for pid in mount.chargers():
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         try:
             os.rmdir(mount.target.dir)
         except OSError:
