@@ -36,6 +36,9 @@ REPORTS := $(CURDIR)/$(B)/reports
 
 CTL_OBJS := $(patsubst ctl/%.c,$(OBJ)/ctl/%.o,$(sort $(wildcard ctl/*.c)))
 OBJS := $(patsubst src/%.c,$(OBJ)/%.o,$(sort $(wildcard src/*.c)))
+# Of these, unit tests have a build that checks itself at each step.
+CHECKED := accounting
+CHECKED_OBJS := $(CHECKED:%=$(OBJ)/checked/%.o)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,\
 	$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/%,\
@@ -90,9 +93,12 @@ ifeq ($(FLAVOUR),fuzz)
 CC := clang
 endif
 
+# They take a lock at each step, which would hide races from ThreadSanitizer.
+CHECKS := $(if $(filter tsan,$(FLAVOUR)),,-DACCOUNTING_CHECKS)
+
 CFLAGS ?= $(if $(SANITIZE),-O1 -g -fno-omit-frame-pointer,-O2 -g)
 COMPILE := $(CC) -std=gnu11 -D_GNU_SOURCE -DMEMCGFS_VERSION='"$(VERSION)"' -Isrc $(LIB_CFLAGS) $(CPPFLAGS) \
-	$(WARNINGS) $(SANITIZE) -pthread $(CFLAGS)
+	$(WARNINGS) $(SANITIZE) $(if $(SANITIZE),$(CHECKS)) -pthread $(CFLAGS)
 LINK := $(CC) $(SANITIZE) $(SANITIZER_LIBS) -pthread $(CFLAGS) $(LDFLAGS)
 
 # ---- Build ----------------------------------------------------------------
@@ -121,7 +127,8 @@ $(B)/man/%: doc/%.scd scripts/manual src/stats.h $(B)/memcgfs $(B)/memcgfsctl | 
 	$(Q)scdoc <$@.scd >$@
 
 # All that unit tests are linked with.
-$(B)/libmemcgfs.a: $(filter-out %/main.o,$(OBJS)) $(B)/flags
+$(B)/libmemcgfs.a: $(filter-out $(OBJ)/main.o $(CHECKED:%=$(OBJ)/%.o),$(OBJS)) \
+		$(CHECKED_OBJS) $(B)/flags
 	@echo "  AR      $@"
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
@@ -129,6 +136,11 @@ $(B)/libmemcgfs.a: $(filter-out %/main.o,$(OBJS)) $(B)/flags
 $(OBJ)/%.o: src/%.c $(B)/flags | have-deps
 	@echo "  CC      $@"
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+$(OBJ)/checked/%.o: src/%.c $(B)/flags | have-deps
+	@echo "  CC      $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) $(CHECKS) -MMD -MP -c -o $@ $<
 
 $(OBJ)/ctl/%.o: ctl/%.c $(B)/flags | have-deps
 	@echo "  CC      $@"
@@ -169,7 +181,7 @@ $(B)/flags: force
 	@echo '$(subst ','\'',$(COMPILE)) | $(LINK) | $(LIB_LIBS) | $(OBJS) $(CTL_OBJS)' >$@.$$PPID
 	@if cmp -s $@.$$PPID $@; then rm $@.$$PPID; else mv $@.$$PPID $@; fi
 
--include $(wildcard $(OBJ)/*.d $(OBJ)/ctl/*.d $(B)/unit/*.d $(B)/fuzz_*.d)
+-include $(wildcard $(OBJ)/*.d $(OBJ)/*/*.d $(B)/unit/*.d $(B)/fuzz_*.d)
 
 # ---- What the build needs -------------------------------------------------
 

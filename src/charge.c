@@ -76,7 +76,7 @@ bool charge_bind(struct charge *charge, struct inode *inode,
 		    (inode->pages && inode->pages->shadow.known));
 	if (is_moved && inode->pages) {
 		shadow_forget(&inode->pages->shadow);
-		account_uncharge(&inode->pages->charge);
+		account_file_clear(&inode->pages->account);
 	}
 	inode_unlock(charge->table, inode);
 	if (is_moved)

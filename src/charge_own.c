@@ -104,6 +104,14 @@ int charge_range(struct charge *charge, const struct binding *binding,
 	return (int)r;
 }
 
+/* Without memory the books keep what they had. */
+static void set_account(struct account_file *file, struct account *host,
+			uint64_t bytes)
+{
+	if (account_file_set_host(file, host) == 0)
+		account_file_charge(file, bytes, NULL, 0);
+}
+
 /*
  * What was found and done for a host holds only as long as the inode is bound
  * to that host: whoever binds it to another does so under the same lock.
@@ -116,8 +124,8 @@ static void set_shadow(struct charge *charge, struct inode *inode,
 	if (binding_of(charge, inode)->host == host) {
 		shadow_set(&inode->pages->shadow, pages_of(size_bytes), owned,
 			   now);
-		account_charge(host_account(host), &inode->pages->charge,
-			       owned * page_bytes());
+		set_account(&inode->pages->account, host_account(host),
+			    owned * page_bytes());
 	}
 	inode_unlock(charge->table, inode);
 }

@@ -167,7 +167,8 @@ int host_new(const struct host_config *config, struct host **out)
 	pthread_mutex_init(&host->memory_lock, NULL);
 	r = cgroup_host_prepare(config->tree, config->path, &host->cgroup);
 	if (r == 0) {
-		host->account = account_new(config->books, config->path);
+		host->account = books_find(config->books,
+					   cgroup_host_target(host->cgroup));
 		r = host->account ? 0 : -ENOMEM;
 	}
 	if (r == 0)
@@ -189,7 +190,7 @@ struct host *host_free(struct host *host)
 		return NULL;
 	charger_free(host->charger);
 	gate_free(host->gate);
-	account_free(host->account);
+	account_unref(host->account);
 	cgroup_host_free(host->cgroup);
 	pthread_mutex_destroy(&host->memory_lock);
 	free(host);

@@ -18,7 +18,7 @@ struct host;
 struct host_config {
 	struct cgroup_tree *tree;
 	struct spawner *spawner;
-	struct account *books; /* parent of the host's account */
+	struct books *books;
 	struct events *events;
 	const char *path; /* of the target, within the hierarchy */
 	int kpagecgroup_fd;

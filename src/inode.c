@@ -546,7 +546,7 @@ static struct inode *inode_free_one(struct inode_table *table,
 	if (inode->rule_dir)
 		table->hooks.release_rules(inode->rule_dir);
 	if (inode->pages)
-		account_uncharge(&inode->pages->charge);
+		account_file_clear(&inode->pages->account);
 	free(inode->pages);
 	close_fd(inode->fd);
 	free(inode->name);

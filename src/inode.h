@@ -14,7 +14,7 @@
 #ifndef MEMCGFS_INODE_H
 #define MEMCGFS_INODE_H
 
-#include "accounting.h"
+#include "account_file.h"
 #include "devices.h"
 #include "list.h"
 #include "pagecache_shadow.h"
@@ -46,7 +46,7 @@ enum inode_mark {
 struct inode_pages {
 	struct inode *inode;
 	struct pagecache_shadow shadow;
-	struct account_charge charge; /* what the books have */
+	struct account_file account; /* what the books have */
 	struct list marked[INODE_MARKS];
 };
 

@@ -151,7 +151,8 @@ static bool may_have_pages(const struct inode *inode)
 	return S_ISREG(inode->type) &&
 	       (inode->backing ||
 		(inode->pages &&
-		 (inode->pages->shadow.known || inode->pages->charge.bytes)) ||
+		 (inode->pages->shadow.known ||
+		  account_file_resident(&inode->pages->account))) ||
 		atomic_load_explicit(&inode->binding, memory_order_relaxed));
 }
 

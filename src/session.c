@@ -284,7 +284,7 @@ static void session_stop(struct session *session)
 	spawner_free(session->spawner);
 	transport_remove();
 	arena_free(session->arena);
-	account_free(session->books);
+	books_free(session->books);
 	cgroup_tree_free(session->tree);
 	json_decref(session->degraded);
 	events_free(session->events);

@@ -6,8 +6,6 @@
 #include "residency.h"
 #include "util.h"
 
-#define ROOT_ACCOUNT "/"
-
 static int explain_host_error(const struct session *session, int r)
 {
 	const char *memcg = session->options.memcg;
@@ -103,7 +101,7 @@ int session_start_cgroups(struct session *session)
 	if (r < 0)
 		return log_error_errno(r, "the memory controller is mounted "
 					  "nowhere (neither cgroup v2 nor v1)");
-	session->books = account_new(NULL, ROOT_ACCOUNT);
+	session->books = books_new();
 	if (!session->books)
 		return log_error_errno(-ENOMEM, "accounts");
 	session->kpagecgroup_fd = residency_open_kpagecgroup();

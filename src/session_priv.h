@@ -21,7 +21,7 @@ struct session {
 
 	struct spawner *spawner;
 	struct cgroup_tree *tree;
-	struct account *books;
+	struct books *books;
 	struct arena *arena;
 	struct hosts *hosts;
 	const struct binding *fallback; /* the mount's own rule */

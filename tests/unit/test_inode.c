@@ -475,19 +475,25 @@ static void test_racing_forgets(void **state)
 static void test_forgetting_uncharges(void **state)
 {
 	struct place *place = *state;
-	struct account *books = account_new(NULL, "host");
+	struct books *books = books_new();
+	struct account *host = books_find(books, "/host");
 	struct inode *inode;
 
 	scratch_touch(place->scratch, "a");
 	inode = look_up(place, "a");
 	assert_int_equal(inode_make_pages(place->table, inode), 0);
 	inode_lock(place->table, inode);
-	account_charge(books, &inode->pages->charge, 8 * MIB);
+	assert_int_equal(account_file_set_host(&inode->pages->account, host),
+			 0);
+	assert_int_equal(account_file_charge(&inode->pages->account, 8 * MIB,
+					     NULL, 0),
+			 0);
 	inode_unlock(place->table, inode);
-	assert_int_equal(account_usage(books), 8 * MIB);
+	assert_int_equal(account_usage(host), 8 * MIB);
 	forget(place, inode, 1);
-	assert_int_equal(account_usage(books), 0);
-	account_free(books);
+	assert_int_equal(account_usage(host), 0);
+	account_unref(host);
+	books_free(books);
 }
 
 /* -- other filesystems: / with /proc on it -- */

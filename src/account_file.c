@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* One file's entry in the books; see account_file.h. */
+#include "account_file.h"
+
+#include "util.h"
+
+#include <assert.h>
+#include <string.h>
+
+/*
+ * Whoever uses the file, and whoever carries it as shared for sharers at or
+ * below it. Both are few, and looked for one after the other.
+ */
+struct account_use {
+	struct account *account; /* a reference */
+	uint32_t last_s; /* of a user: when it was last seen */
+	uint32_t is_user : 1;
+	uint32_t sharers : 31; /* at it, or below */
+};
+
+/* -- uses -- */
+
+static struct account_use *find_use(const struct account_file *file,
+				    const struct account *account)
+{
+	for (uint32_t i = 0; i < file->n_uses; i++)
+		if (file->uses[i].account == account)
+			return &file->uses[i];
+	return NULL;
+}
+
+/* There is room for it. */
+static struct account_use *get_use(struct account_file *file,
+				   struct account *account)
+{
+	struct account_use *use = find_use(file, account);
+
+	if (use)
+		return use;
+	use = &file->uses[file->n_uses++];
+	*use = (struct account_use){ .account = account_ref(account) };
+	return use;
+}
+
+/*
+ * Those who carry it for a user that isn't the host: the user itself, then
+ * all above it up to below one that is the host, or has it below.
+ */
+static struct account *first_carrier(const struct account_file *file,
+				     struct account *user)
+{
+	return file->host && user != file->host ? user : NULL;
+}
+
+static struct account *next_carrier(const struct account_file *file,
+				    const struct account *carrier)
+{
+	struct account *up = account_parent(carrier);
+
+	return up && !account_is_within(file->host, up) ? up : NULL;
+}
+
+/* Makes room for a user and who carries it for him. */
+static int reserve_uses(struct account_file *file, struct account *user)
+{
+	uint32_t missing = !find_use(file, user);
+	struct account_use *uses;
+	struct account *carrier;
+
+	for (carrier = first_carrier(file, user); carrier;
+	     carrier = next_carrier(file, carrier))
+		missing += carrier != user && !find_use(file, carrier);
+	if (!missing)
+		return 0;
+	uses = realloc(file->uses, (file->n_uses + missing) * sizeof(*uses));
+	if (!uses)
+		return -ENOMEM;
+	file->uses = uses;
+	return 0;
+}
+
+/* Of those who neither use nor carry it any more, nothing is kept. */
+static void sweep_uses(struct account_file *file)
+{
+	struct account_use *smaller;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < file->n_uses; i++) {
+		if (file->uses[i].is_user || file->uses[i].sharers)
+			file->uses[kept++] = file->uses[i];
+		else
+			account_unref(file->uses[i].account);
+	}
+	if (kept == file->n_uses)
+		return;
+	file->n_uses = kept;
+	if (!kept) {
+		free(file->uses);
+		file->uses = NULL;
+		return;
+	}
+	smaller = realloc(file->uses, kept * sizeof(*smaller));
+	if (smaller)
+		file->uses = smaller;
+}
+
+static void carry(struct account_file *file, struct account *user)
+{
+	int64_t resident = (int64_t)account_file_resident(file);
+	struct account *carrier;
+
+	for (carrier = first_carrier(file, user); carrier;
+	     carrier = next_carrier(file, carrier))
+		if (get_use(file, carrier)->sharers++ == 0)
+			account_change_shared(carrier, resident);
+}
+
+static void uncarry(struct account_file *file, struct account *user)
+{
+	int64_t resident = (int64_t)account_file_resident(file);
+	struct account *carrier;
+
+	for (carrier = first_carrier(file, user); carrier;
+	     carrier = next_carrier(file, carrier))
+		if (--find_use(file, carrier)->sharers == 0)
+			account_change_shared(carrier, -resident);
+}
+
+static void change_carried(struct account_file *file, int64_t bytes)
+{
+	for (uint32_t i = 0; bytes && i < file->n_uses; i++)
+		if (file->uses[i].sharers)
+			account_change_shared(file->uses[i].account, bytes);
+}
+
+/* -- payers -- */
+
+/*
+ * Whether what the account pays is its own: it uses the file, or nobody does;
+ * @apart is no user here.
+ */
+static bool is_own(const struct account_file *file,
+		   const struct account *account, const struct account *apart)
+{
+	bool is_used = false;
+
+	for (uint32_t i = 0; i < file->n_uses; i++) {
+		const struct account_use *use = &file->uses[i];
+
+		if (!use->is_user || use->account == apart)
+			continue;
+		if (use->account == account)
+			return true;
+		is_used = true;
+	}
+	return !is_used;
+}
+
+static bool is_foreign(const struct account_file *file,
+		       const struct account *account)
+{
+	return file->host && file->host != account;
+}
+
+static void change_paid(struct account_file *file, struct account *account,
+			int64_t bytes)
+{
+	struct account_change change = { .charged_bytes = bytes };
+
+	if (!bytes)
+		return;
+	if (is_own(file, account, NULL))
+		change.own_bytes = bytes;
+	if (is_foreign(file, account))
+		change.foreign_bytes = bytes;
+	account_change(account, &change);
+}
+
+/* One that comes or goes among the users. */
+struct turn {
+	const struct account *user;
+	bool comes;
+};
+
+static void turn_payer(struct account_file *file, const struct turn *turn,
+		       struct account *payer, uint64_t bytes)
+{
+	bool without = is_own(file, payer, turn->user);
+	bool with = is_own(file, payer, NULL);
+	struct account_change change = { 0 };
+
+	if (without == with || !bytes)
+		return;
+	change.own_bytes = with == turn->comes ? (int64_t)bytes :
+						 -(int64_t)bytes;
+	account_change(payer, &change);
+}
+
+/* While the user is among the others: what payers own changes by that. */
+static void turn_payers(struct account_file *file, const struct turn *turn)
+{
+	if (file->host)
+		turn_payer(file, turn, file->host, file->host_bytes);
+	for (uint32_t i = 0; i < file->n_foreign; i++)
+		turn_payer(file, turn, file->foreign[i].account,
+			   file->foreign[i].bytes);
+}
+
+static void unref_parts(struct account_part *parts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		account_unref(parts[i].account);
+	free(parts);
+}
+
+/* Those that pay anything, with references; @more is room for another. */
+static int copy_parts(const struct account_part *parts, size_t n, size_t more,
+		      struct account_part **copy, uint32_t *copied)
+{
+	struct account_part *made = NULL;
+	uint32_t count = 0;
+
+	if (n + more) {
+		made = calloc(n + more, sizeof(*made));
+		if (!made)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!parts[i].bytes)
+			continue;
+		account_ref(parts[i].account);
+		made[count++] = parts[i];
+	}
+	*copy = made;
+	*copied = count;
+	return 0;
+}
+
+int account_file_charge(struct account_file *file, uint64_t host_bytes,
+			const struct account_part *foreign, size_t n)
+{
+	uint64_t before = account_file_resident(file);
+	struct account_file old = *file;
+	int r;
+
+	assert(file->host || !host_bytes);
+	r = copy_parts(foreign, n, 0, &file->foreign, &file->n_foreign);
+	if (r < 0)
+		return r;
+	file->host_bytes = host_bytes;
+	if (file->host)
+		change_paid(file, file->host,
+			    (int64_t)(host_bytes - old.host_bytes));
+	for (uint32_t i = 0; i < file->n_foreign; i++)
+		change_paid(file, file->foreign[i].account,
+			    (int64_t)file->foreign[i].bytes);
+	for (uint32_t i = 0; i < old.n_foreign; i++)
+		change_paid(file, old.foreign[i].account,
+			    -(int64_t)old.foreign[i].bytes);
+	unref_parts(old.foreign, old.n_foreign);
+	change_carried(file, (int64_t)(account_file_resident(file) - before));
+	return 0;
+}
+
+/* -- the host -- */
+
+/* With the other host's parts: its former's bytes are one, its own are none. */
+static int take_parts(struct account_file *next, const struct account_file *old)
+{
+	uint32_t kept = 0;
+	int r;
+
+	r = copy_parts(old->foreign, old->n_foreign, !!old->host_bytes,
+		       &next->foreign, &next->n_foreign);
+	if (r < 0)
+		return r;
+	if (old->host_bytes)
+		next->foreign[next->n_foreign++] = (struct account_part){
+			.account = account_ref(old->host),
+			.bytes = old->host_bytes,
+		};
+	for (uint32_t i = 0; i < next->n_foreign; i++) {
+		if (next->foreign[i].account != next->host) {
+			next->foreign[kept++] = next->foreign[i];
+			continue;
+		}
+		next->host_bytes = next->foreign[i].bytes;
+		account_unref(next->host);
+	}
+	next->n_foreign = kept;
+	return 0;
+}
+
+/* With the same users; others may carry it for them. */
+static int take_uses(struct account_file *next, const struct account_file *old)
+{
+	struct account_use *use;
+	int r;
+
+	for (uint32_t i = 0; i < old->n_uses; i++) {
+		if (!old->uses[i].is_user)
+			continue;
+		r = reserve_uses(next, old->uses[i].account);
+		if (r < 0)
+			return r;
+		use = get_use(next, old->uses[i].account);
+		use->is_user = true;
+		use->last_s = old->uses[i].last_s;
+		carry(next, use->account);
+	}
+	return 0;
+}
+
+/* Lets go of all that it refers to; what it took is taken back, or another's. */
+static void release(struct account_file *file)
+{
+	unref_parts(file->foreign, file->n_foreign);
+	for (uint32_t i = 0; i < file->n_uses; i++)
+		account_unref(file->uses[i].account);
+	free(file->uses);
+	account_unref(file->host);
+	*file = (struct account_file){ 0 };
+}
+
+static void change_foreign(const struct account_file *file, bool is_more)
+{
+	for (uint32_t i = 0; i < file->n_foreign; i++) {
+		int64_t bytes = (int64_t)file->foreign[i].bytes;
+		struct account_change change = {
+			.foreign_bytes = is_more ? bytes : -bytes,
+		};
+
+		if (file->host)
+			account_change(file->foreign[i].account, &change);
+	}
+}
+
+int account_file_set_host(struct account_file *file, struct account *host)
+{
+	struct account_file next = { .host = host };
+	int64_t resident = (int64_t)account_file_resident(file);
+	int r;
+
+	if (host == file->host)
+		return 0;
+	if (host)
+		account_ref(host);
+	/* While it has no bytes, nothing is shared yet. */
+	r = take_uses(&next, file);
+	if (r == 0)
+		r = take_parts(&next, file);
+	if (r < 0) {
+		release(&next);
+		return r;
+	}
+	change_carried(&next, resident);
+	change_carried(file, -resident);
+	change_foreign(file, false);
+	change_foreign(&next, true);
+	release(file);
+	*file = next;
+	return 0;
+}
+
+/* -- users -- */
+
+int account_file_use(struct account_file *file, struct account *account,
+		     uint32_t now_s)
+{
+	struct account_use *use = find_use(file, account);
+	struct turn turn = { .user = account, .comes = true };
+	int r;
+
+	if (use && use->is_user) {
+		if (use->last_s < now_s)
+			use->last_s = now_s;
+		return 0;
+	}
+	r = reserve_uses(file, account);
+	if (r < 0)
+		return r;
+	use = get_use(file, account);
+	use->is_user = true;
+	use->last_s = now_s;
+	turn_payers(file, &turn);
+	carry(file, account);
+	return 0;
+}
+
+static void forget_use(struct account_file *file, struct account_use *use)
+{
+	struct turn turn = { .user = use->account };
+
+	turn_payers(file, &turn);
+	use->is_user = false;
+	uncarry(file, use->account);
+}
+
+void account_file_decay(struct account_file *file, uint32_t before_s)
+{
+	for (uint32_t i = 0; i < file->n_uses; i++) {
+		struct account_use *use = &file->uses[i];
+
+		if (use->is_user && use->last_s < before_s)
+			forget_use(file, use);
+	}
+	sweep_uses(file);
+}
+
+void account_file_clear(struct account_file *file)
+{
+	account_file_charge(file, 0, NULL, 0);
+	release(file);
+}
+
+/* -- looking at it -- */
+
+uint64_t account_file_resident(const struct account_file *file)
+{
+	uint64_t bytes = file->host_bytes;
+
+	for (uint32_t i = 0; i < file->n_foreign; i++)
+		bytes += file->foreign[i].bytes;
+	return bytes;
+}
+
+uint64_t account_file_foreign(const struct account_file *file)
+{
+	return file->host ? account_file_resident(file) - file->host_bytes : 0;
+}
+
+static bool is_sharer(const struct account_file *file,
+		      const struct account_use *use)
+{
+	return use->is_user && use->account != file->host;
+}
+
+const struct account *account_file_sharer(const struct account_file *file,
+					  size_t n)
+{
+	for (uint32_t i = 0; i < file->n_uses; i++)
+		if (is_sharer(file, &file->uses[i]) && n-- == 0)
+			return file->uses[i].account;
+	return NULL;
+}
+
+size_t account_file_sharers(const struct account_file *file)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < file->n_uses; i++)
+		count += is_sharer(file, &file->uses[i]);
+	return count;
+}

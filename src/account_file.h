@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One file's entry in the books: who is to pay for it, who does, and who uses
+ * it. Its owner protects it: no two threads change the same one at a time.
+ * Pure: time is the caller's, in seconds.
+ */
+#ifndef MEMCGFS_ACCOUNT_FILE_H
+#define MEMCGFS_ACCOUNT_FILE_H
+
+#include "accounting.h"
+
+/*
+ * A zeroed one is empty. Each part remembers what it took, so that undoing it
+ * is exact.
+ */
+struct account_file {
+	struct account *host; /* who is to pay; a reference; NULL: nobody */
+	uint64_t host_bytes; /* and pays that */
+	struct account_part *foreign; /* what others pay */
+	struct account_use *uses; /* who uses it, and who carries it for them */
+	uint32_t n_foreign;
+	uint32_t n_uses; /* both kinds */
+};
+
+struct account_part {
+	struct account *account;
+	uint64_t bytes;
+};
+
+/*
+ * These do all or nothing, and return 0 or -ENOMEM.
+ *
+ * Who is to pay for the file from now on; what was charged stays as it was
+ * until account_file_charge() says what is so. Without a host nothing is
+ * foreign, and nobody shares.
+ */
+int account_file_set_host(struct account_file *file, struct account *host);
+
+/*
+ * What is resident, and who pays for it: the host for @host_bytes, others for
+ * the @n parts, whose accounts differ and aren't the host.
+ */
+int account_file_charge(struct account_file *file, uint64_t host_bytes,
+			const struct account_part *foreign, size_t n);
+
+/*
+ * The account uses the file, now. Cheap for one that is known to: the caller
+ * may do so at each open. -ENOMEM: it isn't noted.
+ */
+int account_file_use(struct account_file *file, struct account *account,
+		     uint32_t now_s);
+
+/* Forgets uses that were last seen before @before_s. */
+void account_file_decay(struct account_file *file, uint32_t before_s);
+
+/* Forgets all, and frees what the entry holds; it is empty then. */
+void account_file_clear(struct account_file *file);
+
+/* Bytes resident, of all payers; and the foreign ones of them. */
+uint64_t account_file_resident(const struct account_file *file);
+uint64_t account_file_foreign(const struct account_file *file);
+
+/* The n-th of those who use it and don't host it; NULL: there are fewer. */
+const struct account *account_file_sharer(const struct account_file *file,
+					  size_t n);
+size_t account_file_sharers(const struct account_file *file);
+
+#endif
