@@ -11,6 +11,7 @@
 #define GLOBAL "jhV" /* letters of what all commands have */
 #define MAX_OPTIONS 16
 #define DEFAULT_LIMIT 20
+#define DEFAULT_DELAY 1
 #define HELP_COLUMN 25
 
 enum option_type {
@@ -48,6 +49,10 @@ static const struct option_row option_table[] = {
 	  "by size, shared, foreign or name (size)" },
 	{ 'n', true, TYPE_NUMBER, FIELD(limit), "limit", "N", NULL,
 	  "show at most N (20)" },
+	{ 'y', true, TYPE_FLAG, FIELD(yes), "yes", NULL, NULL,
+	  "drop dirty and mapped files, too, without asking" },
+	{ 'd', true, TYPE_NUMBER, FIELD(delay), "delay", "S", NULL,
+	  "ask again after S seconds (1)" },
 };
 
 static const size_t n_options = sizeof(option_table) / sizeof(option_table[0]);
@@ -103,8 +108,6 @@ static int take_option(int letter, const char *text, struct choices *choices)
 	const struct option_row *row = find_option(letter);
 	char *field = (char *)choices;
 
-	if (!row)
-		return -EINVAL; /* getopt has said it */
 	field += row->offset;
 	if (row->type == TYPE_WORD)
 		return take_word(row, text, (const char **)(void *)field);
@@ -114,19 +117,44 @@ static int take_option(int letter, const char *text, struct choices *choices)
 	return 0;
 }
 
+/* What getopt() has against the one that it has just looked at. */
+static int refuse_option(int c, const char *letters, char **argv)
+{
+	const struct option_row *row = find_option(optopt);
+
+	if (c == ':' && row)
+		fprintf(stderr, "memcgfsctl: option \"--%s\" needs a value\n",
+			row->name);
+	else if (row && strchr(letters, optopt))
+		fprintf(stderr, "memcgfsctl: option \"--%s\" takes no value\n",
+			row->name);
+	else if (optopt)
+		fprintf(stderr,
+			"memcgfsctl: unknown option \"-%c\": see %s "
+			"--help\n",
+			optopt, argv[0]);
+	else
+		fprintf(stderr,
+			"memcgfsctl: unknown option \"%s\": see %s "
+			"--help\n",
+			argv[optind - 1], argv[0]);
+	return -EINVAL;
+}
+
 /* Takes the options with these letters that come next. */
 static int take_options(const char *letters, bool stop_at_word, int argc,
 			char **argv, struct choices *choices)
 {
 	struct option longs[MAX_OPTIONS] = { 0 };
-	char shorts[2 * MAX_OPTIONS + 2];
-	size_t n = 0, len = 0;
+	char shorts[2 * MAX_OPTIONS + 3];
+	size_t n, len = 0;
 	int c, r = 0;
 
 	if (stop_at_word)
 		shorts[len++] = '+';
-	for (; *letters; letters++, n++) {
-		const struct option_row *row = find_option(*letters);
+	shorts[len++] = ':'; /* a value that is missing is told apart */
+	for (n = 0; letters[n]; n++) {
+		const struct option_row *row = find_option(letters[n]);
 
 		longs[n] = (struct option){ row->name, row->type != TYPE_FLAG,
 					    NULL, row->letter };
@@ -136,9 +164,11 @@ static int take_options(const char *letters, bool stop_at_word, int argc,
 			shorts[len++] = ':';
 	}
 	shorts[len] = '\0';
+	opterr = 0;
 	while (r == 0 &&
 	       (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
-		r = take_option(c, optarg, choices);
+		r = c == '?' || c == ':' ? refuse_option(c, letters, argv) :
+					   take_option(c, optarg, choices);
 	return r;
 }
 
@@ -193,12 +223,15 @@ int command_parse(const struct command *table, int argc, char **argv,
 		  struct choices *choices, const struct command **command,
 		  char ***paths, int *n_paths)
 {
+	static char own_name[] = "memcgfsctl"; /* however it was called */
 	int r, begin;
 
+	argv[0] = own_name;
 	*command = NULL;
 	*choices = (struct choices){
 		.sort = sort_words[0],
 		.limit = DEFAULT_LIMIT,
+		.delay = DEFAULT_DELAY,
 	};
 	r = take_options(GLOBAL, true, argc, argv, choices);
 	if (r < 0 || choices->help || choices->version)

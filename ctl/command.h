@@ -18,8 +18,10 @@ struct choices {
 	bool help;
 	bool version;
 	bool all;
+	bool yes;
 	const char *sort; /* size, shared, foreign or name */
 	long limit;
+	long delay; /* seconds */
 };
 
 struct call;
@@ -33,6 +35,7 @@ struct command {
 	int max_paths;
 	bool about_path; /* the path says what, not only which mount */
 	bool is_long; /* so progress is told */
+	bool is_text; /* the answer is one, whose lines are to stay */
 	/* Prints an answer for people. */
 	void (*show)(const json_t *answer, const struct choices *choices);
 	/* The exit status that an answer means; NULL: 0. */

@@ -3,12 +3,14 @@
  * memcgfsctl: asks a running mount, through its control socket, and shows
  * what it says, as text or as it came (JSON).
  */
-#include "ask.h"
-#include "command.h"
-#include "field.h"
+#include "call.h"
+#include "drop.h"
+#include "events.h"
 #include "files.h"
 #include "show.h"
+#include "top.h"
 #include "tree.h"
+#include "verify.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -55,6 +57,61 @@ static const struct command commands[] = {
 		.show = show_explain,
 	},
 	{
+		.name = "verify",
+		.arguments = "[PATH]",
+		.help = "ask the kernel for the owner of every page, and "
+			"compare the books",
+		.max_paths = 1,
+		.about_path = true,
+		.is_long = true,
+		.show = verify_show,
+		.judge = verify_judge,
+	},
+	{
+		.name = "claim",
+		.arguments = "[PATH]",
+		.help = "have foreign pages charged to their host",
+		.max_paths = 1,
+		.about_path = true,
+		.is_long = true,
+		.show = claim_show,
+	},
+	{
+		.name = "drop",
+		.arguments = "PATH",
+		.help = "drop files from memory",
+		.options = "y",
+		.min_paths = 1,
+		.max_paths = 1,
+		.about_path = true,
+		.is_long = true,
+		.show = drop_show,
+		.run = drop_run,
+	},
+	{
+		.name = "events",
+		.arguments = "[MOUNTPOINT]",
+		.help = "follow what happens",
+		.max_paths = 1,
+		.run = events_run,
+	},
+	{
+		.name = "top",
+		.arguments = "[MOUNTPOINT]",
+		.help = "cgroups, files and hosts, live on the terminal",
+		.options = "d",
+		.max_paths = 1,
+		.run = top_run,
+	},
+	{
+		.name = "metrics",
+		.arguments = "[MOUNTPOINT]",
+		.help = "counters and the books, as Prometheus reads them",
+		.max_paths = 1,
+		.is_text = true,
+		.show = show_metrics,
+	},
+	{
 		.name = "reload",
 		.arguments = "[MOUNTPOINT]",
 		.help = "look at all rules again",
@@ -62,63 +119,6 @@ static const struct command commands[] = {
 	},
 	{ 0 },
 };
-
-static int show(const struct call *call, json_t *answer)
-{
-	const struct command *command = call->command;
-	int status = command->judge ? command->judge(answer) : EXIT_SUCCESS;
-
-	/* Which of several it was; one that is no UTF-8 wasn't answered. */
-	if (command->about_path && call->path)
-		json_object_set_new(answer, "asked", json_string(call->path));
-	if (call->choices->json) {
-		json_dumpf(answer, stdout, JSON_COMPACT);
-		putchar('\n');
-	} else if (command->show) {
-		field_make_safe(answer);
-		command->show(answer, call->choices);
-	}
-	return status;
-}
-
-static int show_error(const struct call *call, json_t *answer)
-{
-	json_t *error = json_object_get(answer, "error");
-
-	field_make_safe(error);
-	if (call->path)
-		fprintf(stderr, "memcgfsctl: \"%s\": %s\n", call->path,
-			json_string_value(error));
-	else
-		fprintf(stderr, "memcgfsctl: %s\n", json_string_value(error));
-	return EXIT_FAILURE;
-}
-
-/* One question and its answer: the exit status. */
-static int run(const struct call *call)
-{
-	const struct command *command = call->command;
-	struct question question = {
-		.verb = command->name,
-		.path = call->path,
-		.about_path = command->about_path,
-		.more = command->ask ? command->ask(call->choices) : NULL,
-	};
-	char why[ASK_WHY_MAX];
-	json_t *answer;
-	int status;
-
-	answer = ask(&question, why);
-	json_decref(question.more);
-	if (!answer) {
-		fprintf(stderr, "memcgfsctl: %s\n", why);
-		return EXIT_FAILURE;
-	}
-	status = json_object_get(answer, "error") ? show_error(call, answer) :
-						    show(call, answer);
-	json_decref(answer);
-	return status;
-}
 
 /* For each path; the worst exit status. */
 static int run_all(const struct command *command, const struct choices *choices,
@@ -129,7 +129,7 @@ static int run_all(const struct command *command, const struct choices *choices,
 
 	do {
 		call.path = i < n_paths ? paths[i] : NULL;
-		status = command->run ? command->run(&call) : run(&call);
+		status = command->run ? command->run(&call) : call_run(&call);
 		worst = status > worst ? status : worst;
 	} while (++i < n_paths);
 	if (fflush(stdout) == EOF) {

@@ -137,3 +137,10 @@ void show_explain(const json_t *answer, const struct choices *choices)
 	if (json_object_get(answer, "read"))
 		show_file(answer);
 }
+
+/* -- metrics -- */
+
+void show_metrics(const json_t *answer, const struct choices *choices)
+{
+	fputs(field_text(answer, "text"), stdout);
+}

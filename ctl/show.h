@@ -7,5 +7,6 @@
 
 void show_status(const json_t *answer, const struct choices *choices);
 void show_explain(const json_t *answer, const struct choices *choices);
+void show_metrics(const json_t *answer, const struct choices *choices);
 
 #endif

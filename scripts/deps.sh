@@ -43,6 +43,7 @@ packages() {
 	build	libcgroup-dev	pc libcgroup
 	build	libseccomp-dev	pc libseccomp
 	build	libjansson-dev	pc jansson
+	build	libncurses-dev	pc ncursesw
 	build	liburing-dev	pc liburing
 	build	libnuma-dev	pc numa
 	build	uthash-dev	header uthash.h
@@ -60,6 +61,7 @@ packages() {
 	demo	python3		cmd python3
 	test	libcmocka-dev	pc cmocka
 	test	python3-pytest	python pytest
+	test	python3-pyte	python pyte
 	test	fuse3		cmd fusermount3
 	test	procps		cmd ps
 	test	acl		cmd setfacl
