@@ -19,6 +19,7 @@
 #include "charger_ops.h"
 #include "events.h"
 #include "hosts.h"
+#include "shadow_map.h"
 #include "stats.h"
 
 struct charge;
@@ -169,6 +170,11 @@ struct charge_probe {
  */
 int charge_probe(struct charge *charge, struct inode *inode,
 		 struct charge_probe *probe);
+
+/* The same; @map is to tell which pages are whose; after an error, anything. */
+int charge_probe_map(struct charge *charge, struct inode *inode,
+		     struct charge_probe *probe, struct shadow_map *map);
+
 void charge_probe_clear(struct charge_probe *probe);
 
 struct charge_request {

@@ -103,6 +103,7 @@ struct look {
 	const struct binding *looker; /* whose charger does it */
 	bool is_host; /* that one is the file's */
 	struct charge_probe *probe;
+	struct shadow_map *map; /* NULL: it isn't wanted */
 };
 
 static int add_run(const struct look *look, const struct residency_run *run)
@@ -110,6 +111,11 @@ static int add_run(const struct look *look, const struct residency_run *run)
 	struct charge_probe *probe = look->probe;
 	struct charge_part *part = part_of(probe, run->owner_ino);
 	uint64_t bytes = run->pages * page_bytes();
+	struct shadow_run pages = {
+		.first_page = run->first_page,
+		.pages = run->pages,
+		.owner = run->owner_ino,
+	};
 
 	if (!part)
 		return -ENOMEM;
@@ -124,8 +130,9 @@ static int add_run(const struct look *look, const struct residency_run *run)
 	if (look->is_host && run->flags & RING_RUN_OF_HOST) {
 		probe->host_bytes += bytes;
 		part->is_host = true;
+		pages.owner = SHADOW_HOST;
 	}
-	return 0;
+	return look->map ? shadow_map_set(look->map, &pages) : 0;
 }
 
 static int by_size(const void *a, const void *b)
@@ -215,8 +222,8 @@ static int look_at_backing(const struct look *look)
 	return probe->sees_owners && resident ? look_at_owners(look) : 0;
 }
 
-int charge_probe(struct charge *charge, struct inode *inode,
-		 struct charge_probe *probe)
+int charge_probe_map(struct charge *charge, struct inode *inode,
+		     struct charge_probe *probe, struct shadow_map *map)
 {
 	const struct binding *binding = binding_of(charge, inode);
 	struct charge_probe found = { 0 };
@@ -225,6 +232,7 @@ int charge_probe(struct charge *charge, struct inode *inode,
 		.looker = binding->host ? binding : charge->fallback,
 		.is_host = binding->host,
 		.probe = &found,
+		.map = map,
 	};
 	struct backing *backing;
 	int r;
@@ -236,14 +244,24 @@ int charge_probe(struct charge *charge, struct inode *inode,
 	r = backing_open(charge->table, inode, false, false, &backing);
 	if (r < 0)
 		return r;
+	if (map)
+		shadow_map_drop(map, 0, UINT64_MAX);
 	look.backing = backing;
 	r = look_at_backing(&look);
 	charge_close_backing(charge, backing);
+	if (map)
+		shadow_map_pack(map);
 	if (r < 0)
 		charge_probe_clear(&found);
 	else
 		*probe = found;
 	return r;
+}
+
+int charge_probe(struct charge *charge, struct inode *inode,
+		 struct charge_probe *probe)
+{
+	return charge_probe_map(charge, inode, probe, NULL);
 }
 
 void charge_probe_clear(struct charge_probe *probe)
