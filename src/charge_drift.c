@@ -15,8 +15,6 @@
 #include "residency.h"
 #include "util.h"
 
-#include <sys/stat.h>
-
 void charge_expose(struct charge *charge, struct inode *inode)
 {
 	inode_mark(charge->table, inode, INODE_EXPOSED);
@@ -71,29 +69,6 @@ static bool can_ask(const struct charger *charger)
 	return !charger_is_silent(charger) && !charger_is_down(charger);
 }
 
-/* A file that is closed: what there is of its pages. */
-static int count_pages(struct charge *charge, const struct backing *backing,
-		       struct residency_found *found)
-{
-	struct ring_call call = {
-		.op = RING_CLAIM,
-		.flags = RING_LOOK,
-		.fd = backing_read_fd(backing),
-	};
-	struct stat st;
-	int64_t r;
-
-	*found = (struct residency_found){ 0 };
-	if (fstat(call.fd, &st) < 0)
-		return -errno;
-	call.length = (uint64_t)st.st_size;
-	r = call.length ? charge_call_claim(charge, backing->inode, &call) : 0;
-	found->resident_pages = call.resident_pages + call.foreign_pages;
-	found->foreign_pages = call.foreign_pages;
-	found->mapped_pages = call.mapped_pages;
-	return (int)r;
-}
-
 /*
  * After its last close: claims what is another's, and tells whether somebody
  * maps the file. Without a page resident that is what it was.
@@ -104,12 +79,13 @@ static int64_t look_at_closed(struct charge *charge, struct backing *backing,
 	struct residency_found found;
 	int64_t r;
 
-	r = count_pages(charge, backing, &found);
+	r = charge_look_quickly(charge, backing, &found);
 	if (r < 0)
 		return r;
 	*is_mapped = !seen->is_gone &&
-		     (found.resident_pages ? found.mapped_pages > 0 :
-					     seen->is_watched);
+		     (found.resident_pages + found.foreign_pages ?
+			      found.mapped_pages > 0 :
+			      seen->is_watched);
 	return found.foreign_pages ?
 		       charge_settle(charge, backing, seen->is_watched) :
 		       0;

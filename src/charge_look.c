@@ -16,21 +16,16 @@ static int64_t count_foreign(struct charge *charge,
 			     const struct backing *backing,
 			     const struct charge_view *view)
 {
-	struct ring_call call = {
-		.op = RING_CLAIM,
-		.flags = RING_LOOK,
-		.fd = backing_read_fd(backing),
-		.length = view->size_bytes,
-	};
+	struct residency_found found;
 
 	if (!binding->host || view->resident_bytes < 0)
 		return -1;
 	if (!view->resident_bytes)
 		return 0;
 	if (charger_is_silent(host_charger(binding->host)) ||
-	    charge_call_claim(charge, backing->inode, &call) < 0)
+	    charge_look_quickly(charge, backing, &found) < 0)
 		return -1;
-	return (int64_t)(call.foreign_pages * page_bytes());
+	return (int64_t)(found.foreign_pages * page_bytes());
 }
 
 static struct charge_path look_at_path(const struct binding *binding,

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 struct probe_buffer;
+struct residency_found;
 
 struct charge {
 	const struct binding *fallback;
@@ -57,6 +58,13 @@ int64_t charge_call_alone(struct charge *charge, struct inode *inode,
 /* The same, by the charger of the inode's host. */
 int64_t charge_call_claim(struct charge *charge, struct inode *inode,
 			  struct ring_call *call);
+
+/*
+ * Counts the file's pages, the host's and the others, and changes nothing.
+ * 0 or -errno.
+ */
+int charge_look_quickly(struct charge *charge, const struct backing *backing,
+			struct residency_found *found);
 
 /* The state of the clock and of the host that a look at pages is good for. */
 struct shadow_moment charge_moment(const struct charge *charge,

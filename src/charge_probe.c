@@ -14,6 +14,33 @@
 
 #define BUFFER_RUNS 4096
 
+int charge_look_quickly(struct charge *charge, const struct backing *backing,
+			struct residency_found *found)
+{
+	struct ring_call call = {
+		.op = RING_CLAIM,
+		.flags = RING_LOOK,
+		.fd = backing_read_fd(backing),
+	};
+	struct stat st;
+	int64_t r;
+
+	if (fstat(call.fd, &st) < 0)
+		return -errno;
+	call.length = (uint64_t)st.st_size;
+	r = call.length ? charge_call_claim(charge, backing->inode, &call) : 0;
+	if (r < 0)
+		return (int)r;
+	*found = (struct residency_found){
+		.resident_pages = call.resident_pages,
+		.foreign_pages = call.foreign_pages,
+		.mapped_pages = call.mapped_pages,
+	};
+	return 0;
+}
+
+/* -- where the runs are written to -- */
+
 /*
  * Its memory is touched here, and so charged to the daemon, before a charger
  * writes to it. It isn't of the arena, whose buffers are for those who serve
