@@ -48,6 +48,15 @@ int64_t charge_call_claim(struct charge *charge, struct inode *inode,
 				 call);
 }
 
+/* Why pages stayed another's, for who asks. */
+static void note_residue(struct charge *charge, struct inode *inode,
+			 const struct ring_call *call)
+{
+	inode_lock(charge->table, inode);
+	inode->residue_flags = (uint8_t)call->residue_flags;
+	inode_unlock(charge->table, inode);
+}
+
 /* How many pages it dropped, or -errno; @found is what is there after it. */
 static int64_t claim(struct charge *charge, const struct backing *backing,
 		     uint64_t size_bytes, struct residency_found *found)
@@ -67,6 +76,7 @@ static int64_t claim(struct charge *charge, const struct backing *backing,
 	stats_add(charge->stats, STATS_claims, 1);
 	stats_add(charge->stats, STATS_claimed_pages, dropped);
 	stats_add(charge->stats, STATS_residue_pages, call.residue_pages);
+	note_residue(charge, backing->inode, &call);
 	if (dropped)
 		charge_tell(charge, backing->inode,
 			    (struct event){ .kind = EVENT_claim,
@@ -75,7 +85,9 @@ static int64_t claim(struct charge *charge, const struct backing *backing,
 		charge_tell(charge, backing->inode,
 			    (struct event){ .kind = EVENT_residue,
 					    .bytes = call.residue_pages *
-						     page_bytes() });
+						     page_bytes(),
+					    .reason = residency_reason(
+						    call.residue_flags) });
 	found->resident_pages = call.resident_pages;
 	found->foreign_pages = call.residue_pages;
 	return (int64_t)dropped;

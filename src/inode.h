@@ -72,6 +72,7 @@ struct inode {
 	_Atomic unsigned char move; /* see mover.c */
 	_Atomic unsigned char marks; /* bits of inode_mark; shard lock to set */
 	bool is_watched; /* shard lock; see charge_drift.c */
+	uint8_t residue_flags; /* shard lock; see residency_reason() */
 	/* Where it was last seen, see inode_place.h; shard lock. */
 	struct inode *parent; /* NULL: nowhere; it holds a child of it */
 	char *name;

@@ -110,6 +110,23 @@ int residency_open_quietly(int fd)
 	return quiet;
 }
 
+const char *residency_reason(uint32_t flags)
+{
+	static const char *const reasons[] = {
+		[0] = "in use",
+		[RESIDENCY_MAPPED] = "mapped",
+		[RESIDENCY_DIRTY] = "dirty",
+		[RESIDENCY_MAPPED | RESIDENCY_DIRTY] = "mapped, dirty",
+		[RESIDENCY_LOCKED] = "locked",
+		[RESIDENCY_MAPPED | RESIDENCY_LOCKED] = "mapped, locked",
+		[RESIDENCY_DIRTY | RESIDENCY_LOCKED] = "dirty, locked",
+		[RESIDENCY_MAPPED | RESIDENCY_DIRTY | RESIDENCY_LOCKED] =
+			"mapped, dirty, locked",
+	};
+
+	return reasons[flags % ARRAY_SIZE(reasons)];
+}
+
 /*
  * Maps the pages of the window that are resident. By madvise(2), as touching
  * a page that was truncated meanwhile would be SIGBUS; it isn't present then.

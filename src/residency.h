@@ -54,6 +54,9 @@ enum residency_flags {
 	RESIDENCY_LOCKED = 4, /* by mlock(2), or it can't be reclaimed at all */
 };
 
+/* In words, as "mapped, locked"; of none of them: "in use". */
+const char *residency_reason(uint32_t flags);
+
 struct residency_found {
 	uint64_t resident_pages; /* charged to the asked-for cgroup */
 	uint64_t foreign_pages; /* charged to others */

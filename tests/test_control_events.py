@@ -60,6 +60,7 @@ def test_residue(place, mount, events):
         place.run(actions.read_whole, mount / "a")
         line = events.until(event="residue")
         assert line["path"] == "/a" and 0 < line["bytes"] <= SIZE
+        assert "mapped" in line["reason"].split(", ")
 
 
 def test_a_charger_that_dies(mount, events):

@@ -405,6 +405,15 @@ static void test_walk_sees_who_maps(void **state)
 	close(fd);
 }
 
+static void test_reasons(void **state)
+{
+	assert_string_equal(residency_reason(RESIDENCY_DIRTY), "dirty");
+	assert_string_equal(residency_reason(RESIDENCY_MAPPED |
+					     RESIDENCY_LOCKED),
+			    "mapped, locked");
+	assert_string_equal(residency_reason(0), "in use");
+}
+
 /* -- the runs of all owners -- */
 
 struct met {
@@ -539,6 +548,7 @@ int main(void)
 		residency_test(test_walk_is_ended),
 		residency_test(test_walk_sees_who_maps),
 		residency_test(test_walk_knows_the_owner),
+		cmocka_unit_test(test_reasons),
 		residency_test(test_runs_tell_dirty_pages),
 		residency_test(test_runs_tell_locked_pages),
 		residency_test(test_runs_tell_owners),
