@@ -43,6 +43,7 @@ packages() {
 	build	libcgroup-dev	pc libcgroup
 	build	libseccomp-dev	pc libseccomp
 	build	libjansson-dev	pc jansson
+	build	libmicrohttpd-dev	pc libmicrohttpd
 	build	libncurses-dev	pc ncursesw
 	build	liburing-dev	pc liburing
 	build	libnuma-dev	pc numa

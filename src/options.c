@@ -2,6 +2,7 @@
 /* The command line; see options.h. */
 #include "options.h"
 
+#include "endpoint.h"
 #include "log.h"
 #include "rules.h"
 #include "util.h"
@@ -99,6 +100,9 @@ static const struct option option_table[] = {
 	  "rules of the whole mount, as in .memcgfs files" },
 	{ "norulefiles", TYPE_FLAG, FIELD(norulefiles), NULL, "norulefiles",
 	  "ignore .memcgfs files in directories" },
+	{ "metrics", TYPE_STRING, FIELD(metrics), NULL, "metrics=[ADDR:]PORT",
+	  "serve metrics over HTTP there, for Prometheus;\n\t\t\twithout "
+	  "an address to this machine alone" },
 	{ "allow_other", TYPE_MOUNT, 0, NULL, "allow_other",
 	  "let all users in (default for root)" },
 	{ "default_permissions", TYPE_MOUNT, 0, NULL, "default_permissions",
@@ -417,6 +421,20 @@ static bool is_long(double seconds, const char *name)
 	return seconds >= 1;
 }
 
+static int check_metrics(const struct options *options)
+{
+	struct endpoint endpoint;
+
+	if (!options->metrics ||
+	    endpoint_parse(options->metrics, &endpoint) == 0)
+		return 0;
+	log_error("option \"metrics=%s\": a port is needed, as in \"9100\", or "
+		  "an address and a port, as in \"127.0.0.1:9100\" and "
+		  "\"[::1]:9100\"",
+		  options->metrics);
+	return -EINVAL;
+}
+
 static int check(const struct options *options)
 {
 	if (options->action != OPTIONS_MOUNT &&
@@ -443,7 +461,7 @@ static int check(const struct options *options)
 			  options->memcg);
 		return -EINVAL;
 	}
-	return 0;
+	return check_metrics(options);
 }
 
 int options_parse(int argc, char **argv, bool is_root, struct options *options)
@@ -487,6 +505,7 @@ void options_clear(struct options *options)
 	free(options->mountpoint);
 	free(options->memcg);
 	free(options->rules);
+	free(options->metrics);
 	free(options->mount_options);
 	*options = (struct options){ 0 };
 }

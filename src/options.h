@@ -38,6 +38,7 @@ struct options {
 	double reconcile_percent; /* of one CPU */
 	char *rules; /* a file, as given; NULL: none */
 	bool norulefiles;
+	char *metrics; /* where to serve them, as given; NULL: nowhere */
 	uint64_t pin_max; /* bytes, of each host; 0: a part of its limit */
 	/* Of the kernel's mount, for libfuse: comma-separated, or "". */
 	char *mount_options;

@@ -3,6 +3,7 @@
 #include "session_priv.h"
 
 #include "affinity.h"
+#include "endpoint.h"
 #include "log.h"
 #include "process.h"
 #include "sandbox.h"
@@ -215,6 +216,42 @@ static int start_control(struct session *session)
 	return 0;
 }
 
+/* Early: a port may be one that takes rights which are dropped. */
+static int bind_exporter(struct session *session)
+{
+	const char *metrics = session->options.metrics;
+	struct endpoint endpoint;
+	int r;
+
+	if (!metrics)
+		return 0;
+	r = endpoint_parse(metrics, &endpoint);
+	if (r == 0)
+		r = endpoint_bind(&endpoint);
+	if (r < 0)
+		return log_error_errno(r, "metrics=%s: cannot listen there",
+				       metrics);
+	session->metrics_fd = r;
+	return 0;
+}
+
+static int start_exporter(struct session *session)
+{
+	struct exporter_config config = {
+		.report = session_take_report,
+		.userdata = session,
+	};
+	int r;
+
+	if (session->metrics_fd < 0)
+		return 0;
+	r = exporter_new(&config, steal_fd(&session->metrics_fd),
+			 &session->exporter);
+	return r < 0 ? log_error_errno(r, "metrics=%s: cannot serve them",
+				       session->options.metrics) :
+		       0;
+}
+
 /* -- its life -- */
 
 static int session_start(struct session *session)
@@ -227,6 +264,9 @@ static int session_start(struct session *session)
 	r = transport_open_pipes();
 	if (r < 0)
 		return log_error_errno(r, "cannot open pipes");
+	r = bind_exporter(session);
+	if (r < 0)
+		return r;
 	r = sandbox_drop_daemon_capabilities();
 	if (r < 0)
 		return log_error_errno(r, "cannot drop capabilities");
@@ -257,6 +297,8 @@ static int session_start(struct session *session)
 		r = start_reconciler(session);
 	if (r == 0)
 		r = start_control(session);
+	if (r == 0)
+		r = start_exporter(session);
 	return r;
 }
 
@@ -271,6 +313,8 @@ static void session_stop(struct session *session)
 	janitor_free(session->janitor);
 	reconciler_free(session->reconciler);
 	control_free(session->control);
+	exporter_free(session->exporter);
+	close_fd(session->metrics_fd);
 	if (session->is_mounted)
 		connection_unmount(session->fuse);
 	fuse_front_free(session->front);
@@ -298,6 +342,7 @@ int session_run(const struct options *options, int report_fd)
 	struct session session = {
 		.options = *options,
 		.report_fd = report_fd,
+		.metrics_fd = -1,
 		.kpagecgroup_fd = -1,
 		.kpageflags_fd = -1,
 	};

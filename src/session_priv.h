@@ -5,6 +5,7 @@
 
 #include "connection.h"
 #include "control.h"
+#include "exporter.h"
 #include "janitor.h"
 #include "options.h"
 #include "reconciler.h"
@@ -35,6 +36,8 @@ struct session {
 	_Atomic(const char *) why_strict; /* NULL: files can pass through */
 	struct reconciler *reconciler; /* NULL: nothing drifts */
 	struct control *control;
+	int metrics_fd; /* bound, until there is an exporter; or -1 */
+	struct exporter *exporter; /* NULL: nobody is to scrape */
 	struct fuse_front *front;
 	struct fuse_session *fuse;
 	bool is_mounted;

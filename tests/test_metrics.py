@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Figures for Prometheus: what its own tools say of them."""
 
+import contextlib
+import json
+import os
 import re
+import socket
 import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
 
 import pytest
 
-from lib import act, actions, settings
+from lib import act, actions, kernel, settings
 from lib.control import addresses, ask, device_of
 from lib.settings import KIB
+from lib.wait import eventually
 
 pytestmark = pytest.mark.needs_daemon
 
+PROMETHEUS = settings.BUILD / "prometheus/usr/bin/prometheus"
 PROMTOOL = settings.BUILD / "prometheus/usr/bin/promtool"
 SIZE = 256 * KIB
 
@@ -79,3 +89,190 @@ def test_an_odd_mount_point(place):
     text = act.run(ask, address_of(mount), "metrics", user=act.STRANGER)["text"]
     check(text)
     assert 'quo\\"te\\\\back\\nline"' in text
+
+
+# Over HTTP
+
+
+def free_port(family=socket.AF_INET, host="127.0.0.1"):
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def port(place):
+    """Where a mount's metrics are served."""
+    number = free_port()
+    place.cover(f"metrics={number}")
+    return number
+
+
+def get(port, path="/metrics", method="GET", host="127.0.0.1"):
+    """(status, headers, text) of an answer."""
+    question = urllib.request.Request(f"http://{host}:{port}{path}",
+                                      method=method)
+    try:
+        answer = urllib.request.urlopen(question,
+                                        timeout=settings.seconds(10))
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        return answer.status, answer.headers, answer.read().decode()
+
+
+def without_times(text):
+    return re.sub(r"^memcgfs_look_seconds_total.*", "", text, flags=re.M)
+
+
+def test_scraping(place, port):
+    status, headers, text = get(port)
+    assert status == 200
+    assert headers["Content-Type"] == \
+        "text/plain; version=0.0.4; charset=utf-8"
+    check(text)
+    asked = ask(address_of(place.mount), "metrics")["text"]
+    assert without_times(text) == without_times(asked)
+    status, headers, text = get(port, method="HEAD")
+    assert status == 200 and text == ""
+    assert int(headers["Content-Length"]) == len(asked)
+
+
+def test_there_is_nothing_else(place, port):
+    for path in ("/", "/metrics/", "/metrics2", "/../etc/passwd", "//metrics"):
+        assert get(port, path)[0] == 404, path
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "FROB"):
+        status, headers, _ = get(port, method=method)
+        assert status == 405 and headers["Allow"] == "GET, HEAD", method
+    assert get(port, "/metrics?x=1")[0] == 200
+
+
+def test_it_listens_where_it_is_told(place):
+    """On this machine alone, unless an address is given; on IPv6, too."""
+    number = free_port(socket.AF_INET6, "::1")
+    mount = place.cover(f"metrics=[::1]:{number}")
+    check(get(number, host="[::1]")[2])
+    with pytest.raises(urllib.error.URLError):
+        get(number)
+    mount.stop()
+    with pytest.raises(urllib.error.URLError):
+        get(number, host="[::1]")
+
+
+def test_a_port_alone_is_the_loopbacks(place, port):
+    listeners = act.command(["cat", "/proc/net/tcp", "/proc/net/tcp6"]).stdout
+    found = [line.split()[1] for line in listeners.splitlines()
+             if f":{port:04X} 00000000:0000 0A" in line]
+    assert found == [f"0100007F:{port:04X}"]
+
+
+@pytest.mark.parametrize("what", ["taken", "no address of ours"])
+def test_where_it_cannot_listen_nothing_is_mounted(place, what):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        where = {"taken": f"127.0.0.1:{other.getsockname()[1]}",
+                 "no address of ours": "192.0.2.1:9469"}[what]
+        done = act.command([settings.BINARY, "-o",
+                            f"memcg={place.target.path},metrics={where}",
+                            place.source, place.mountpoint], check=False)
+    assert done.returncode != 0
+    why = {"taken": "Address already in use",
+           "no address of ours": "Cannot assign requested address"}[what]
+    assert done.stderr == \
+        f"memcgfs: metrics={where}: cannot listen there: {why}\n"
+    assert not kernel.is_fuse(place.mountpoint)
+
+
+def test_a_bad_value_is_quoted(place):
+    done = act.command([settings.BINARY, "-o", "memcg=/a,metrics=x:9100", "/",
+                        "/"], check=False)
+    assert done.returncode != 0 and len(done.stderr.splitlines()) == 1
+    assert 'option "metrics=x:9100": a port is needed' in done.stderr
+
+
+def test_bad_clients_disturb_nobody(place, port):
+    """Many who say nothing, or half of it, or read nothing: the mount works,
+    and who scrapes is served when they were let go of."""
+    path = place.put(place.source, "a", SIZE)
+    with contextlib.ExitStack() as stack:
+        for i in range(20):
+            bad = stack.enter_context(socket.socket())
+            bad.settimeout(settings.seconds(5))
+            bad.connect(("127.0.0.1", port))
+            with contextlib.suppress(OSError):
+                bad.sendall([b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n",
+                             b"\0\xff\r\n\r\n"][i % 4])
+        begin = time.monotonic()
+        place.run(actions.read_whole, place.mount / "a")
+        place.judge.owned_by(place.target, path,
+                             at_least=SIZE // settings.PAGE)
+        assert time.monotonic() - begin < settings.seconds(2)
+
+        def is_served():
+            with contextlib.suppress(OSError):
+                return get(port)[0] == 200
+
+        assert eventually(is_served, 20, every=0.2)
+        place.mount.stop()
+
+
+def test_threads_and_fds_are_bounded(place, port):
+    daemon = place.mount.daemon
+
+    def threads():
+        return len(os.listdir(f"/proc/{daemon.pid}/task"))
+
+    get(port)
+    before = threads(), daemon.open_fds()
+    scrapers = [threading.Thread(target=lambda: [get(port) for _ in range(25)])
+                for _ in range(8)]
+    for scraper in scrapers:
+        scraper.start()
+    assert threads() <= before[0]
+    for scraper in scrapers:
+        scraper.join()
+    assert eventually(lambda: daemon.open_fds() <= before[1])
+
+
+# Prometheus itself
+
+
+@pytest.fixture
+def prometheus(place, port, new_scratch):
+    """It, scraping the mount each second: a function that asks it."""
+    directory = new_scratch("prometheus")
+    own = free_port()
+    (directory / "config.yml").write_text(json.dumps({
+        "global": {"scrape_interval": "1s"},
+        "scrape_configs": [{
+            "job_name": "memcgfs",
+            "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}]}))
+    with open(directory / "log", "wb") as log:
+        process = subprocess.Popen(
+            [PROMETHEUS, f"--config.file={directory}/config.yml",
+             f"--storage.tsdb.path={directory}/data",
+             f"--web.listen-address=127.0.0.1:{own}"],
+            stdout=log, stderr=log, preexec_fn=act.prepare)
+
+    def query(what):
+        with contextlib.suppress(OSError):
+            url = f"/api/v1/query?query={what}"
+            return json.loads(get(own, url)[2])["data"]["result"]
+
+    yield query
+    process.kill()
+    process.wait()
+
+
+def test_prometheus_scrapes_it(place, prometheus):
+    found = eventually(lambda: prometheus("memcgfs_inodes"), 30, every=0.1)
+    assert len(found) == 1
+    assert found[0]["metric"]["mountpoint"] == str(place.mountpoint)
+    assert int(found[0]["value"][1]) == \
+        ask(address_of(place.mount), "status")["inodes"]
+    [up] = prometheus("up")
+    assert up["value"][1] == "1"
+    [host] = prometheus("memcgfs_host_charger_up")
+    assert host["metric"]["host"] == place.target.path
+    assert host["value"][1] == "1"
