@@ -452,3 +452,16 @@ size_t account_file_sharers(const struct account_file *file)
 		count += is_sharer(file, &file->uses[i]);
 	return count;
 }
+
+struct account *account_file_last_user(const struct account_file *file)
+{
+	const struct account_use *last = NULL;
+
+	for (uint32_t i = 0; i < file->n_uses; i++) {
+		const struct account_use *use = &file->uses[i];
+
+		if (use->is_user && (!last || use->last_s > last->last_s))
+			last = use;
+	}
+	return last ? last->account : NULL;
+}

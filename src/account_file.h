@@ -65,4 +65,7 @@ const struct account *account_file_sharer(const struct account_file *file,
 					  size_t n);
 size_t account_file_sharers(const struct account_file *file);
 
+/* Whoever was the last to be seen using it; NULL: nobody uses it. */
+struct account *account_file_last_user(const struct account_file *file);
+
 #endif

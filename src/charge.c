@@ -21,6 +21,9 @@ int charge_new(const struct charge_config *config, struct charge **out)
 	charge->stats = config->stats;
 	charge->events = config->events;
 	charge->arena = config->arena;
+	charge->openers = config->openers;
+	charge->books = config->books;
+	charge->tree = config->tree;
 	charge->sees_owners = config->sees_owners;
 	charge->sees_flags = config->sees_flags;
 	pthread_mutex_init(&charge->claim_lock, NULL);
@@ -76,7 +79,7 @@ bool charge_bind(struct charge *charge, struct inode *inode,
 		    (inode->pages && inode->pages->shadow.known));
 	if (is_moved && inode->pages) {
 		shadow_forget(&inode->pages->shadow);
-		account_file_clear(&inode->pages->account);
+		charge_set_payer(inode, binding->host);
 	}
 	inode_unlock(charge->table, inode);
 	if (is_moved)
@@ -108,7 +111,7 @@ bool charge_is_silent(const struct charge *charge, const struct inode *inode)
 
 /* The look of a shadow at the kernel's count; without that, a claim. */
 static enum shadow_need look(struct charge *charge, struct host *host,
-			     struct backing *backing)
+			     struct backing *backing, uint64_t *resident_bytes)
 {
 	struct shadow_moment now = charge_moment(charge, host);
 	struct inode *inode = backing->inode;
@@ -117,8 +120,10 @@ static enum shadow_need look(struct charge *charge, struct host *host,
 
 	if (residency_count(backing_read_fd(backing), 0, 0, &resident) < 0)
 		return SHADOW_NEEDS_CLAIM;
+	*resident_bytes = resident * page_bytes();
 	inode_lock(charge->table, inode);
 	need = shadow_look(&inode->pages->shadow, resident, &now);
+	charge_note_resident(inode, *resident_bytes);
 	inode_unlock(charge->table, inode);
 	return need;
 }
@@ -146,6 +151,7 @@ struct facts_seen {
 	const struct binding *binding;
 	enum shadow_need need;
 	uint64_t size_bytes;
+	uint64_t resident_bytes;
 };
 
 static bool host_is_down(const struct binding *binding)
@@ -283,7 +289,9 @@ static int see_file(const struct charge_file *file, struct facts_seen *seen)
 
 	seen->binding = binding_of(charge, inode);
 	host = seen->binding->host;
-	seen->need = host ? look(charge, host, file->backing) :
+	seen->resident_bytes = 0;
+	seen->need = host ? look(charge, host, file->backing,
+				 &seen->resident_bytes) :
 			    SHADOW_NEEDS_PAGES;
 	if (seen->need == SHADOW_NEEDS_NOTHING) {
 		inode_lock(charge->table, inode);
@@ -403,6 +411,8 @@ static int finish_open(const struct charge_file *file,
 		r = open_path(file, request, seen, reply);
 	if (r < 0)
 		charge_close(file);
+	else
+		charge_note_open(file->charge, request, seen->resident_bytes);
 	return r;
 }
 
@@ -440,8 +450,25 @@ void charge_close_backing(struct charge *charge, struct backing *backing)
 		host_unreserve(reserved.host, reserved.bytes);
 }
 
+/* Whether it may have more pages now than were seen at its opens. */
+static bool may_have_grown(const struct charge_file *file)
+{
+	struct inode *inode = file->backing->inode;
+	bool is_whole;
+
+	inode_lock(file->charge->table, inode);
+	is_whole = inode->pages->shadow.known &&
+		   inode->pages->shadow.owned_pages ==
+			   inode->pages->shadow.file_pages;
+	inode_unlock(file->charge->table, inode);
+	return file->writable || !is_whole;
+}
+
 void charge_close(const struct charge_file *file)
 {
+	if (may_have_grown(file))
+		charge_count(file->charge, file->backing->inode,
+			     backing_read_fd(file->backing));
 	charge_close_backing(file->charge, file->backing);
 }
 

@@ -19,6 +19,7 @@
 #include "charger_ops.h"
 #include "events.h"
 #include "hosts.h"
+#include "openers.h"
 #include "shadow_map.h"
 #include "stats.h"
 
@@ -29,6 +30,9 @@ struct charge_config {
 	struct stats *stats;
 	struct events *events;
 	struct arena *arena;
+	struct openers *openers;
+	struct books *books;
+	const struct cgroup_tree *tree;
 	bool sees_owners; /* of pages: chargers can read /proc/kpagecgroup */
 	bool sees_flags; /* of pages: the same of /proc/kpageflags */
 };
@@ -109,6 +113,15 @@ enum charge_reason {
 int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 			 enum charge_reason reason);
 
+/*
+ * Counts again what is resident of a file that has been open, for the books;
+ * one that is no more is forgotten there. And forgets who used it before
+ * @before_s, of now_ns() in seconds.
+ */
+void charge_recount(struct charge *charge, struct inode *inode);
+void charge_decay(struct charge *charge, struct inode *inode,
+		  uint32_t before_s);
+
 /* Unpins a file whose last name went beside the mount. */
 void charge_check_pin(struct charge *charge, struct inode *inode);
 
@@ -176,6 +189,10 @@ int charge_probe_map(struct charge *charge, struct inode *inode,
 		     struct charge_probe *probe, struct shadow_map *map);
 
 void charge_probe_clear(struct charge_probe *probe);
+
+/* Has the books say what a probe of the file has found. 0 or -ENOMEM. */
+int charge_enter(struct charge *charge, struct inode *inode,
+		 const struct charge_probe *probe);
 
 struct charge_request {
 	struct inode *inode;

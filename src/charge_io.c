@@ -208,11 +208,15 @@ int64_t charge_write(const struct charge_write *write)
 
 /* -- the rest -- */
 
-static void forget_pages(struct charge *charge, struct inode *inode)
+/* Pages went, and nobody says which. */
+static void forget_pages(struct charge *charge, const struct backing *backing)
 {
+	struct inode *inode = backing->inode;
+
 	inode_lock(charge->table, inode);
 	shadow_forget(&inode->pages->shadow);
 	inode_unlock(charge->table, inode);
+	charge_count(charge, inode, backing_read_fd(backing));
 }
 
 static int truncate_backing(struct charge *charge,
@@ -241,7 +245,7 @@ int charge_truncate(struct charge *charge, struct inode *inode,
 
 	if (file && backing_write_fd(file->backing) >= 0) {
 		r = truncate_backing(charge, file->backing, size, flags);
-		forget_pages(charge, inode);
+		forget_pages(charge, file->backing);
 		if (r == 0 && size)
 			charge_refill(charge, file->backing, file->readable);
 		return r;
@@ -250,7 +254,7 @@ int charge_truncate(struct charge *charge, struct inode *inode,
 	if (r < 0)
 		return r;
 	r = truncate_backing(charge, backing, size, flags);
-	forget_pages(charge, inode);
+	forget_pages(charge, backing);
 	if (r == 0 && size)
 		charge_refill(charge, backing, false);
 	charge_close_backing(charge, backing);
@@ -271,7 +275,7 @@ int charge_fallocate(const struct charge_file *file, int mode, uint64_t offset,
 	int64_t r;
 
 	r = file_call(file, &call);
-	forget_pages(charge, file->backing->inode);
+	forget_pages(charge, file->backing);
 	if (r == 0)
 		charge_refill(charge, file->backing, file->readable);
 	return (int)r;
@@ -338,7 +342,7 @@ int64_t charge_copy_range(const struct charge_copy *copy)
 
 	n = is_of_two_hosts(copy) ? copy_for_two(copy, &call) :
 				    file_call(&copy->out, &call);
-	forget_pages(charge, copy->out.backing->inode);
+	forget_pages(charge, copy->out.backing);
 	if (n > 0)
 		charge_refill(charge, copy->out.backing, copy->out.readable);
 	return n;

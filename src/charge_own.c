@@ -116,14 +116,6 @@ int charge_range(struct charge *charge, const struct binding *binding,
 	return (int)r;
 }
 
-/* Without memory the books keep what they had. */
-static void set_account(struct account_file *file, struct account *host,
-			uint64_t bytes)
-{
-	if (account_file_set_host(file, host) == 0)
-		account_file_charge(file, bytes, NULL, 0);
-}
-
 /*
  * What was found and done for a host holds only as long as the inode is bound
  * to that host: whoever binds it to another does so under the same lock.
@@ -136,8 +128,7 @@ static void set_shadow(struct charge *charge, struct inode *inode,
 	if (binding_of(charge, inode)->host == host) {
 		shadow_set(&inode->pages->shadow, pages_of(size_bytes), owned,
 			   now);
-		set_account(&inode->pages->account, host_account(host),
-			    owned * page_bytes());
+		charge_note_owned(inode, host, owned * page_bytes());
 	}
 	inode_unlock(charge->table, inode);
 }
@@ -185,6 +176,8 @@ int charge_ahead(struct charge *charge, struct backing *backing,
 	}
 	set_shadow(charge, backing->inode, host, size_bytes,
 		   pages > doubtful ? pages - doubtful : 0, &now);
+	if (doubtful)
+		charge_ask_owners(charge, backing->inode);
 	return 0;
 }
 
@@ -204,6 +197,8 @@ int charge_claim(struct charge *charge, struct backing *backing,
 		return (int)dropped;
 	set_shadow(charge, backing->inode, binding->host, size_bytes,
 		   found.resident_pages, &now);
+	if (found.foreign_pages)
+		charge_ask_owners(charge, backing->inode);
 	return 0;
 }
 

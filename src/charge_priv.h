@@ -17,6 +17,9 @@ struct charge {
 	struct events *events;
 	struct inode_table *table;
 	struct arena *arena;
+	struct openers *openers;
+	struct books *books;
+	const struct cgroup_tree *tree;
 	bool sees_owners;
 	bool sees_flags;
 	int fuse_fd;
@@ -137,6 +140,25 @@ void charge_refill(struct charge *charge, struct backing *backing,
  */
 int64_t charge_settle(struct charge *charge, struct backing *backing,
 		      bool refill);
+
+/*
+ * For the books; the caller has the inode's lock. Who is to pay from now on;
+ * what was looked at, and is the host's; and how much is resident, whosever.
+ */
+void charge_set_payer(struct inode *inode, struct host *host);
+void charge_note_owned(struct inode *inode, struct host *host, uint64_t bytes);
+void charge_note_resident(struct inode *inode, uint64_t bytes);
+
+/* An open that went well: who uses the file, and what it has brought in. */
+void charge_note_open(struct charge *charge,
+		      const struct charge_request *request,
+		      uint64_t resident_bytes);
+
+/* Has the books say what the kernel says of each page; as far as it does. */
+void charge_ask_owners(struct charge *charge, struct inode *inode);
+
+/* What is resident of the file behind the fd, as the kernel counts it now. */
+void charge_count(struct charge *charge, struct inode *inode, int fd);
 
 /* The client may bring in pages of the file by himself from now on. */
 void charge_expose(struct charge *charge, struct inode *inode);

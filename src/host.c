@@ -3,7 +3,6 @@
 #include "host.h"
 
 #include "residency.h"
-#include "task.h"
 #include "util.h"
 
 #include <pthread.h>
@@ -14,7 +13,6 @@
 #define ROOM_REFRESH_NS 100000000ull
 #define AT_ONCE 16 /* as many as a charger has threads */
 #define PINNED_PART 4
-#define OPENER_CACHE 8
 #define ELSEWHERE_NS (10 * UINT64_C(1000000))
 #define MEMORY_TRIES 200
 #define MEMORY_WAIT_US 1000
@@ -29,6 +27,7 @@ struct host {
 	unsigned int n_given; /* cgroups made, and told to the spawner */
 	struct charger *charger;
 	struct gate *gate;
+	struct openers *openers;
 	struct account *account;
 	/* What the kernel said last; relaxed, one thread refreshes. */
 	_Atomic uint64_t room_bytes;
@@ -160,6 +159,7 @@ int host_new(const struct host_config *config, struct host **out)
 	host->tree = config->tree;
 	host->spawner = config->spawner;
 	host->events = config->events;
+	host->openers = config->openers;
 	host->create = config->create;
 	host->pin_max_bytes = config->pin_max_bytes;
 	host->lost_pins = config->lost_pins;
@@ -224,40 +224,16 @@ const char *host_path(const struct host *host)
 
 /* -- openers -- */
 
-/*
- * Each worker keeps a few openers' files; where one was elsewhere a moment ago
- * it isn't even read again: who came since loses nothing but speed.
- */
-struct opener {
-	struct task_file cgroup;
-	const struct host *not_in;
-	uint64_t seen_ns; /* of not_in */
-};
-
-static __thread struct opener openers[OPENER_CACHE];
-
 bool host_has_thread(const struct host *host, pid_t tid)
 {
-	struct opener *opener = &openers[(unsigned int)tid % OPENER_CACHE];
-	char path[CGROUP_PATH_MAX];
-	char text[CGROUP_PATH_MAX];
-	bool is_here;
+	const struct account *account;
 
-	/* A process of another pid namespace has no number here. */
-	if (tid <= 0)
+	/* Who came since loses nothing but speed; who is there is asked. */
+	account = openers_account(host->openers, tid, ELSEWHERE_NS);
+	if (!account || strcmp(account_path(account), host_path(host)) != 0)
 		return false;
-	if (opener->cgroup.tid == tid && opener->not_in == host &&
-	    now_ns() - opener->seen_ns < ELSEWHERE_NS)
-		return false;
-	opener->not_in = NULL;
-	if (task_file_read(&opener->cgroup, tid, "cgroup", text, sizeof(text)) <
-	    0)
-		return false;
-	is_here = cgroup_tree_parse_proc(host->tree, text, path) == 0 &&
-		  strcmp(path, host_path(host)) == 0;
-	opener->not_in = is_here ? NULL : host;
-	opener->seen_ns = now_ns();
-	return is_here;
+	account = openers_account(host->openers, tid, 0);
+	return account && strcmp(account_path(account), host_path(host)) == 0;
 }
 
 /* -- room -- */

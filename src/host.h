@@ -12,6 +12,7 @@
 #include "charger.h"
 #include "events.h"
 #include "gate.h"
+#include "openers.h"
 
 struct host;
 
@@ -20,6 +21,7 @@ struct host_config {
 	struct spawner *spawner;
 	struct books *books;
 	struct events *events;
+	struct openers *openers;
 	const char *path; /* of the target, within the hierarchy */
 	int kpagecgroup_fd;
 	int kpageflags_fd;

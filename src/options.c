@@ -14,6 +14,7 @@
 #define DEFAULT_TIMEOUT 1.0
 #define DEFAULT_CHARGER_TIMEOUT 30.0
 #define DEFAULT_CHARGER_IDLE 60.0
+#define DEFAULT_SHARE_DECAY 300.0
 #define DEFAULT_MAX_THREADS 64
 #define DEFAULT_RECONCILE_PERCENT 1.0
 
@@ -92,6 +93,10 @@ static const struct option option_table[] = {
 	{ "pin_max", TYPE_SIZE, FIELD(pin_max), NULL, "pin_max=SIZE",
 	  "what a cgroup may have of pinned files\n\t\t\t(a quarter of its "
 	  "limit)" },
+	{ "share_decay", TYPE_SECONDS, FIELD(share_decay), NULL,
+	  "share_decay=S",
+	  "who has not opened a file for S seconds doesn't\n\t\t\tuse it any "
+	  "more (300.0)" },
 	{ "reconcile", TYPE_PERCENT, FIELD(reconcile_percent), NULL,
 	  "reconcile=PERCENT",
 	  "how much of one CPU may go into finding pages that\n\t\t\treclaim "
@@ -453,7 +458,8 @@ static int check(const struct options *options)
 	if (strcmp(options->memcg, "@shared") == 0)
 		return refuse_shared(options->memcg);
 	if (!is_long(options->charger_timeout, "charger_timeout") ||
-	    !is_long(options->charger_idle, "charger_idle"))
+	    !is_long(options->charger_idle, "charger_idle") ||
+	    !is_long(options->share_decay, "share_decay"))
 		return -EINVAL;
 	if (options->memcg[0] == '@' && strcmp(options->memcg, "@opener")) {
 		log_error("option \"memcg=%s\": allowed are a cgroup's path "
@@ -479,6 +485,7 @@ int options_parse(int argc, char **argv, bool is_root, struct options *options)
 		.max_threads = DEFAULT_MAX_THREADS,
 		.charger_timeout = DEFAULT_CHARGER_TIMEOUT,
 		.charger_idle = DEFAULT_CHARGER_IDLE,
+		.share_decay = DEFAULT_SHARE_DECAY,
 		.reconcile_percent = DEFAULT_RECONCILE_PERCENT,
 		/* As mount(8) has it; libfuse's own are nosuid,nodev. */
 		.mount_options = strdup(is_root ? "allow_other,suid,dev" : ""),

@@ -35,6 +35,7 @@ struct options {
 	uint64_t max_threads;
 	double charger_timeout; /* seconds */
 	double charger_idle; /* seconds */
+	double share_decay; /* seconds */
 	double reconcile_percent; /* of one CPU */
 	char *rules; /* a file, as given; NULL: none */
 	bool norulefiles;

@@ -2,6 +2,7 @@
 /* The background's work on drift; see reconciler.h. */
 #include "reconciler.h"
 
+#include "allowance.h"
 #include "residency.h"
 #include "util.h"
 
@@ -11,10 +12,6 @@
 
 #define LOOK_MS 200
 #define RETRY_NS (5 * UINT64_C(1000000000))
-/* What may be used at once, after a quiet time. */
-#define SAVED_NS_MAX (100 * INT64_C(1000000))
-/* As much is saved up again: a charger stays awake for a while after a call. */
-#define BURST_NS (2 * INT64_C(1000000))
 
 struct reconciler {
 	struct reconciler_config config;
@@ -24,22 +21,8 @@ struct reconciler {
 	/* The thread's own. */
 	uint64_t refaults; /* when the last pass began */
 	uint64_t next_retry_ns;
-	int64_t saved_ns; /* that it may work; negative: it is to rest */
-	uint64_t paid_until_ns;
+	struct allowance allowance;
 };
-
-/* Work is paid for by time that goes by; most of it is the chargers'. */
-static void earn(struct reconciler *reconciler)
-{
-	uint64_t now = now_ns();
-
-	reconciler->saved_ns +=
-		(int64_t)((double)(now - reconciler->paid_until_ns) *
-			  reconciler->config.percent / 100);
-	if (reconciler->saved_ns > SAVED_NS_MAX)
-		reconciler->saved_ns = SAVED_NS_MAX;
-	reconciler->paid_until_ns = now;
-}
 
 /* Waits for @ms at most: whether it is to end. */
 static bool is_stopped(const struct reconciler *reconciler, int ms)
@@ -52,18 +35,13 @@ static bool is_stopped(const struct reconciler *reconciler, int ms)
 /* When all is used up, until there is enough again: whether it is to go on. */
 static bool rest(struct reconciler *reconciler)
 {
-	double need_ms;
+	unsigned int ms;
 
-	earn(reconciler);
-	if (reconciler->saved_ns >= 0)
-		return true;
-	while (reconciler->saved_ns < BURST_NS) {
-		need_ms = (double)(BURST_NS - reconciler->saved_ns) / 1e6 *
-			  100 / reconciler->config.percent;
-		if (is_stopped(reconciler,
-			       need_ms < LOOK_MS ? (int)need_ms + 1 : LOOK_MS))
+	allowance_earn(&reconciler->allowance, now_ns());
+	for (ms = allowance_rest_ms(&reconciler->allowance); ms;) {
+		if (is_stopped(reconciler, ms < LOOK_MS ? (int)ms : LOOK_MS))
 			return false;
-		earn(reconciler);
+		ms -= ms < LOOK_MS ? ms : LOOK_MS;
 	}
 	return true;
 }
@@ -80,7 +58,7 @@ static void look_at(struct reconciler *reconciler, struct inode *inode,
 	uint64_t before = used_ns(reconciler);
 
 	charge_reconcile(reconciler->config.charge, inode, reason);
-	reconciler->saved_ns -= (int64_t)(used_ns(reconciler) - before);
+	allowance_spend(&reconciler->allowance, used_ns(reconciler) - before);
 }
 
 static enum charge_reason reason_now(struct reconciler *reconciler)
@@ -141,7 +119,7 @@ int reconciler_new(const struct reconciler_config *config,
 	if (!reconciler)
 		return -ENOMEM;
 	reconciler->config = *config;
-	reconciler->paid_until_ns = now_ns();
+	reconciler->allowance = allowance_begin(config->percent, now_ns());
 	reconciler->refaults = residency_refaults();
 	reconciler->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r = reconciler->stop_fd < 0 ? -errno : 0;

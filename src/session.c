@@ -130,6 +130,9 @@ static int make_front(struct session *session)
 		.stats = &session->stats,
 		.events = session->events,
 		.arena = session->arena,
+		.openers = session->openers,
+		.books = session->books,
+		.tree = session->tree,
 		.sees_owners = session->kpagecgroup_fd >= 0,
 		.sees_flags = session->kpageflags_fd >= 0,
 	};
@@ -192,6 +195,20 @@ static int start_reconciler(struct session *session)
 		return 0;
 	r = reconciler_new(&config, &session->reconciler);
 	return r < 0 ? log_error_errno(r, "cannot start the reconciler") : 0;
+}
+
+static int start_bookkeeper(struct session *session)
+{
+	struct bookkeeper_config config = {
+		.table = session->table,
+		.charge = session->charge,
+		.books = session->books,
+		.share_decay_s = (uint32_t)session->options.share_decay,
+	};
+	int r;
+
+	r = bookkeeper_new(&config, &session->bookkeeper);
+	return r < 0 ? log_error_errno(r, "cannot start the bookkeeper") : 0;
 }
 
 /* The mount does without, but says so. */
@@ -296,6 +313,8 @@ static int session_start(struct session *session)
 	if (r == 0)
 		r = start_reconciler(session);
 	if (r == 0)
+		r = start_bookkeeper(session);
+	if (r == 0)
 		r = start_control(session);
 	if (r == 0)
 		r = start_exporter(session);
@@ -312,6 +331,7 @@ static void session_stop(struct session *session)
 		session_hurry(session);
 	janitor_free(session->janitor);
 	reconciler_free(session->reconciler);
+	bookkeeper_free(session->bookkeeper);
 	control_free(session->control);
 	exporter_free(session->exporter);
 	close_fd(session->metrics_fd);
@@ -328,6 +348,7 @@ static void session_stop(struct session *session)
 	spawner_free(session->spawner);
 	transport_remove();
 	arena_free(session->arena);
+	openers_free(session->openers);
 	books_free(session->books);
 	cgroup_tree_free(session->tree);
 	json_decref(session->degraded);

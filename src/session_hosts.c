@@ -65,6 +65,7 @@ static int start_hosts(struct session *session)
 		.spawner = session->spawner,
 		.books = session->books,
 		.events = session->events,
+		.openers = session->openers,
 		.kpagecgroup_fd = session->kpagecgroup_fd,
 		.kpageflags_fd = session->kpageflags_fd,
 		.arena_fd = arena_fd(session->arena),
@@ -102,8 +103,11 @@ int session_start_cgroups(struct session *session)
 		return log_error_errno(r, "the memory controller is mounted "
 					  "nowhere (neither cgroup v2 nor v1)");
 	session->books = books_new();
-	if (!session->books)
-		return log_error_errno(-ENOMEM, "accounts");
+	r = session->books ? openers_new(session->tree, session->books,
+					 &session->openers) :
+			     -ENOMEM;
+	if (r < 0)
+		return log_error_errno(r, "cannot keep books");
 	session->kpagecgroup_fd = residency_open_kpagecgroup();
 	session->kpageflags_fd = residency_open_kpageflags();
 	/* For the threads of libfuse, and those of the front's pool. */

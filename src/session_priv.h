@@ -3,6 +3,7 @@
 #ifndef MEMCGFS_SESSION_PRIV_H
 #define MEMCGFS_SESSION_PRIV_H
 
+#include "bookkeeper.h"
 #include "connection.h"
 #include "control.h"
 #include "exporter.h"
@@ -23,6 +24,7 @@ struct session {
 	struct spawner *spawner;
 	struct cgroup_tree *tree;
 	struct books *books;
+	struct openers *openers;
 	struct arena *arena;
 	struct hosts *hosts;
 	const struct binding *fallback; /* the mount's own rule */
@@ -35,6 +37,7 @@ struct session {
 	_Atomic(struct rulebook *) book;
 	_Atomic(const char *) why_strict; /* NULL: files can pass through */
 	struct reconciler *reconciler; /* NULL: nothing drifts */
+	struct bookkeeper *bookkeeper;
 	struct control *control;
 	int metrics_fd; /* bound, until there is an exporter; or -1 */
 	struct exporter *exporter; /* NULL: nobody is to scrape */

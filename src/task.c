@@ -28,12 +28,18 @@ ssize_t task_file_read(struct task_file *file, pid_t tid, const char *name,
 		if (n >= 0)
 			return n;
 	}
-	if (file->tid)
-		close_fd(file->fd);
+	task_file_close(file);
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, name);
 	file->fd = open(path, O_RDONLY | O_CLOEXEC);
 	file->tid = file->fd >= 0 ? tid : 0;
 	return file->fd >= 0 ? read_again(file, text, size) : -1;
+}
+
+void task_file_close(struct task_file *file)
+{
+	if (file->tid)
+		close_fd(file->fd);
+	file->tid = 0;
 }
 
 const char *task_stat_field(const char *text, int field)

@@ -23,6 +23,8 @@ struct task_file {
 ssize_t task_file_read(struct task_file *file, pid_t tid, const char *name,
 		       char *text, size_t size);
 
+void task_file_close(struct task_file *file);
+
 /* Fields of /proc/TID/stat, by their numbers in proc_pid_stat(5), from 3 on. */
 #define TASK_STAT_STATE 3
 #define TASK_STAT_PROCESSOR 39

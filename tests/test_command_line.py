@@ -63,6 +63,7 @@ BAD_OPTIONS = {
     "norulefiles with a value": ("norulefiles=1", "norulefiles"),
     "pin_max": ("pin_max=lots", "lots"),
     "charger_idle": ("charger_idle=0.5", "0.5"),
+    "share_decay": ("share_decay=0.5", "0.5"),
     "reconcile nothing": ("reconcile=0", "reconcile=0"),
     "reconcile too much": ("reconcile=101", "101"),
     "reconcile word": ("reconcile=fast", "fast"),
@@ -182,7 +183,7 @@ def test_help_and_version(place, call):
     for word in ("memcg=", "create", "io=", "ahead=", "on_error=", "io_uring",
                  "allow_other", "default_permissions", "ro", "attr_timeout=",
                  "entry_timeout=", "max_threads=", "charger_timeout=",
-                 "charger_idle=", "pin_max=", "rules=", "norulefiles",
+                 "charger_idle=", "share_decay=", "pin_max=", "rules=", "norulefiles",
                  "reconcile="):
         assert word in done.stdout, f"{word} is not in the help"
     for word in ("@shared", "scan="):

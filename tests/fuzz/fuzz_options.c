@@ -32,6 +32,7 @@ static void check_options(const struct options *options)
 	must(options->entry_timeout >= 0 && options->entry_timeout <= 1e9);
 	must(options->charger_timeout >= 1 && options->charger_timeout <= 1e9);
 	must(options->charger_idle >= 1 && options->charger_idle <= 1e9);
+	must(options->share_decay >= 1 && options->share_decay <= 1e9);
 	must(options->max_threads >= 1 && options->max_threads <= 1000);
 }
 

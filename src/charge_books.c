@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The heart, 8: keeping the books; see charge.h. An entry is told what an
+ * open found and did, and what the kernel counts when a file is closed that
+ * may have more pages now. What the kernel reclaims it tells nobody: that is
+ * counted again now and then. A file that the books have something of stays
+ * known, whatever the client's kernel forgets, but not by an fd.
+ */
+#include "charge_priv.h"
+
+#include "cgroup.h"
+#include "residency.h"
+#include "util.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* Of an opener's cgroup; a process is seldom moved. */
+#define OPENER_AGE_NS (1000 * UINT64_C(1000000))
+
+static uint32_t seconds_now(void)
+{
+	return (uint32_t)(now_ns() / 1000000000u);
+}
+
+void charge_set_payer(struct inode *inode, struct host *host)
+{
+	struct account *account = host ? host_account(host) : NULL;
+
+	if (inode->pages->account.host != account)
+		account_file_set_host(&inode->pages->account, account);
+}
+
+void charge_note_owned(struct inode *inode, struct host *host, uint64_t bytes)
+{
+	charge_set_payer(inode, host);
+	/* Without memory there may be none. */
+	if (inode->pages->account.host)
+		account_file_charge(&inode->pages->account, bytes, NULL, 0);
+}
+
+/*
+ * So many bytes are resident. Those that aren't known to be another's are the
+ * host's: who could have brought them in otherwise is looked after elsewhere.
+ * What there is more than before came by those who used it last.
+ */
+void charge_note_resident(struct inode *inode, uint64_t bytes)
+{
+	struct account_file *books = &inode->pages->account;
+	uint64_t foreign = account_file_foreign(books);
+	uint64_t known = account_file_resident(books);
+	struct account *user;
+
+	if (!books->host || bytes == known)
+		return;
+	user = bytes > known ? account_file_last_user(books) : NULL;
+	if (user)
+		account_contribute(books->host, user, bytes - known);
+	if (bytes >= foreign)
+		account_file_charge(books, bytes - foreign, books->foreign,
+				    books->n_foreign);
+	else
+		account_file_charge(books, bytes, NULL, 0);
+}
+
+static bool has_entry(const struct inode *inode)
+{
+	return account_file_resident(&inode->pages->account) ||
+	       inode->pages->account.n_uses;
+}
+
+void charge_note_open(struct charge *charge,
+		      const struct charge_request *request,
+		      uint64_t resident_bytes)
+{
+	struct account *account =
+		openers_account(charge->openers, request->tid, OPENER_AGE_NS);
+	struct inode *inode = request->inode;
+	struct account_file *books = &inode->pages->account;
+	uint64_t known;
+
+	inode_lock(charge->table, inode);
+	charge_set_payer(inode, binding_of(charge, inode)->host);
+	if (account)
+		account_file_use(books, account, seconds_now());
+	known = account_file_resident(books);
+	if (account && books->host && known > resident_bytes)
+		account_contribute(books->host, account,
+				   known - resident_bytes);
+	inode_unlock(charge->table, inode);
+	inode_mark(charge->table, inode, INODE_CHARGED);
+}
+
+void charge_count(struct charge *charge, struct inode *inode, int fd)
+{
+	uint64_t pages = 0;
+
+	/* What can't be counted is as it was. */
+	if (residency_count(fd, 0, 0, &pages) < 0)
+		return;
+	inode_lock(charge->table, inode);
+	charge_note_resident(inode, pages * page_bytes());
+	inode_unlock(charge->table, inode);
+}
+
+/* -- who pays, page by page -- */
+
+/* A cgroup that was removed has no path; the kernel still has its pages. */
+#define GONE_ACCOUNT "/(gone)"
+
+static struct account *find_owner(struct charge *charge, uint64_t ino)
+{
+	char path[CGROUP_PATH_MAX];
+
+	if (cgroup_tree_path_of_ino(charge->tree, ino, path) < 0)
+		return books_find(charge->books, GONE_ACCOUNT);
+	return books_find(charge->books, path);
+}
+
+/* The accounts of what others than the host pay; each a reference. */
+static int find_owners(struct charge *charge, const struct charge_probe *probe,
+		       struct account_part *parts, size_t *n)
+{
+	struct account *account;
+	size_t at;
+
+	*n = 0;
+	for (size_t i = 0; i < probe->n_parts; i++) {
+		if (probe->parts[i].is_host)
+			continue;
+		account = find_owner(charge, probe->parts[i].owner_ino);
+		if (!account)
+			return -ENOMEM;
+		/* Several that are gone are one. */
+		for (at = 0; at < *n && parts[at].account != account; at++)
+			;
+		if (at < *n)
+			account_unref(account);
+		else
+			parts[(*n)++].account = account;
+		parts[at].bytes += probe->parts[i].bytes;
+	}
+	return 0;
+}
+
+int charge_enter(struct charge *charge, struct inode *inode,
+		 const struct charge_probe *probe)
+{
+	cleanup_free struct account_part *parts =
+		calloc(probe->n_parts + 1, sizeof(*parts));
+	size_t n = 0;
+	int r;
+
+	r = parts ? find_owners(charge, probe, parts, &n) : -ENOMEM;
+	inode_lock(charge->table, inode);
+	charge_set_payer(inode, binding_of(charge, inode)->host);
+	if (r == 0)
+		r = account_file_charge(
+			&inode->pages->account,
+			inode->pages->account.host ? probe->host_bytes : 0,
+			parts, n);
+	inode_unlock(charge->table, inode);
+	for (size_t i = 0; i < n; i++)
+		account_unref(parts[i].account);
+	inode_mark(charge->table, inode, INODE_CHARGED);
+	return r;
+}
+
+/* -- counting again -- */
+
+/* More pages than were known, in a file that nobody has open here. */
+static bool is_strange(struct charge *charge, struct inode *inode,
+		       uint64_t resident_bytes)
+{
+	const struct account_file *books = &inode->pages->account;
+	bool is_strange;
+
+	inode_lock(charge->table, inode);
+	is_strange = books->host &&
+		     !(inode->backing && inode->backing->opens) &&
+		     resident_bytes > account_file_resident(books);
+	inode_unlock(charge->table, inode);
+	return is_strange;
+}
+
+void charge_ask_owners(struct charge *charge, struct inode *inode)
+{
+	struct charge_probe probe;
+
+	if (charge_probe(charge, inode, &probe) < 0)
+		return;
+	charge_enter(charge, inode, &probe);
+	charge_probe_clear(&probe);
+}
+
+/* Somebody brought it in beside the mount: the host is to have it. */
+static void take_strange(struct charge *charge, struct inode *inode)
+{
+	struct backing *backing;
+	bool is_foreign;
+
+	charge_ask_owners(charge, inode);
+	inode_lock(charge->table, inode);
+	is_foreign = account_file_foreign(&inode->pages->account);
+	inode_unlock(charge->table, inode);
+	if (!is_foreign ||
+	    backing_open(charge->table, inode, false, false, &backing) < 0)
+		return;
+	charge_settle(charge, backing, true);
+	charge_close_backing(charge, backing);
+}
+
+static int count_again(struct charge *charge, struct inode *inode)
+{
+	cleanup_close int fd = -1;
+	uint64_t pages;
+	int r;
+
+	fd = inode_open(charge->table, inode, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return fd;
+	r = residency_count(fd, 0, 0, &pages);
+	if (r < 0)
+		return r;
+	if (is_strange(charge, inode, pages * page_bytes()))
+		take_strange(charge, inode);
+	else
+		charge_count(charge, inode, fd);
+	return 0;
+}
+
+void charge_recount(struct charge *charge, struct inode *inode)
+{
+	int r = count_again(charge, inode);
+
+	if (r != -ESTALE && r != -ENOENT)
+		return;
+	/* It was removed beside the mount. */
+	inode_lock(charge->table, inode);
+	account_file_clear(&inode->pages->account);
+	inode_unlock(charge->table, inode);
+	inode_unmark(charge->table, inode, INODE_CHARGED, has_entry);
+}
+
+void charge_decay(struct charge *charge, struct inode *inode, uint32_t before_s)
+{
+	inode_lock(charge->table, inode);
+	account_file_decay(&inode->pages->account, before_s);
+	inode_unlock(charge->table, inode);
+	inode_unmark(charge->table, inode, INODE_CHARGED, has_entry);
+}

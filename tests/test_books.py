@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The books: who pays for what is resident, who uses it, who brought it in;
+each figure beside what the kernel says of the pages."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lib import actions, settings
+from lib.control import ctl_json
+from lib.judge import evict
+from lib.rules import write_rules
+from lib.settings import KIB, MIB
+from lib.wait import eventually
+
+pytestmark = pytest.mark.needs_daemon
+
+ZERO = {"usage_bytes": 0, "own_bytes": 0, "hosted_bytes": 0,
+        "shared_bytes": 0, "foreign_bytes": 0, "contributors": []}
+
+
+def tree(place):
+    accounts = ctl_json("tree", place.mount.path)[0]["accounts"]
+    for account in accounts:
+        below = [a for a in accounts
+                 if a["depth"] == account["depth"] + 1
+                 and a["path"].startswith(account["path"].rstrip("/") + "/")]
+        assert account["usage_bytes"] == account["own_bytes"] \
+            + account["hosted_bytes"] + sum(a["usage_bytes"] for a in below)
+    return {account["path"]: account for account in accounts}
+
+
+def figures(place, cgroup):
+    """usage, own, hosted and shared of a cgroup, in MiB."""
+    account = tree(place).get(cgroup.path, ZERO)
+    return tuple(account[f"{name}_bytes"] / MIB
+                 for name in ("usage", "own", "hosted", "shared"))
+
+
+def becomes(place, cgroup, *expected):
+    """The machine may take some pages at any time; none come by themselves."""
+    return eventually(lambda: all(
+        0.75 * wanted <= figure <= wanted for figure, wanted
+        in zip(figures(place, cgroup), expected, strict=True)), limit=10)
+
+
+def read(place, name, cgroup):
+    place.run(actions.read_whole, place.mount / name, cgroup=cgroup)
+
+
+@pytest.fixture
+def family(place):
+    """A target, and three cgroups below it whose processes use its files."""
+    place.target.delegate_memory()
+    children = [place.target.child(name).create() for name in "BCD"]
+    place.cgroup_list[:0] = children
+    return children
+
+
+def test_what_is_read_by_others_is_hosted(place):
+    place.put(place.source, "a", MIB)
+    place.cover()
+    read(place, "a", place.reader)
+    assert becomes(place, place.target, 1, 0, 1, 0)
+    assert becomes(place, place.reader, 0, 0, 0, 1)
+    report = place.judge.owned_by(place.target, place.source / "a",
+                                  at_least=MIB // settings.PAGE)
+    assert report.of(place.reader) == 0
+
+
+def test_what_the_target_uses_itself_is_its_own(place):
+    """Unless its processes live in the leaf that holds the charge."""
+    place.put(place.source, "a", MIB)
+    place.put(place.source, "b", MIB)
+    place.cover()
+    read(place, "a", place.target)
+    read(place, "b", place.target)
+    read(place, "b", place.reader)
+    assert becomes(place, place.target, 2, 2, 0, 0)
+    assert becomes(place, place.reader, 0, 0, 0, 1)
+
+
+def test_a_family_shares(place, family):
+    """8 MiB of the parent's, used by two children, then by a third: each
+    carries all of it, and the parent pays once."""
+    b, c, d = family
+    place.put(place.source, "shared", 8 * MIB)
+    place.cover()
+    read(place, "shared", b)
+    read(place, "shared", c)
+    assert becomes(place, place.target, 8, 0, 8, 0)
+    assert becomes(place, b, 0, 0, 0, 8)
+    assert becomes(place, c, 0, 0, 0, 8)
+    assert figures(place, d) == (0, 0, 0, 0)
+    read(place, "shared", d)
+    assert becomes(place, d, 0, 0, 0, 8)
+    assert becomes(place, place.target, 8, 0, 8, 0)
+
+
+def test_two_below_one_are_shared_there_once(place, family):
+    """Used from below a cgroup that doesn't host it: that one shares it, once
+    however many they are."""
+    b, c, _ = family
+    place.put(place.source, "a", MIB)
+    write_rules(place.source, f"* memcg={place.other.path}")
+    place.cover()
+    read(place, "a", b)
+    read(place, "a", c)
+    assert becomes(place, place.other, 1, 0, 1, 0)
+    assert becomes(place, b, 0, 0, 0, 1)
+    assert becomes(place, c, 0, 0, 0, 1)
+    assert becomes(place, place.target, 0, 0, 0, 1)
+
+
+def test_who_brought_it_in(place):
+    place.put(place.source, "a", 2 * MIB)
+    place.put(place.source, "b", MIB)
+    place.cover()
+    read(place, "a", place.reader)
+    read(place, "b", place.other)
+    read(place, "a", place.other)
+    account = tree(place)[place.target.path]
+    brought = {c["path"]: c["bytes"] for c in account["contributors"]}
+    # What the machine took meanwhile was brought in again.
+    assert 2 * MIB <= brought[place.reader.path] < 2.5 * MIB
+    assert MIB <= brought[place.other.path] < 1.5 * MIB
+    assert account["contributors"][0]["path"] == place.reader.path
+
+
+@pytest.mark.parametrize("io", ["auto", "strict"])
+def test_what_is_written(place, io):
+    place.cover(f"io={io}")
+
+    def write():
+        with open(place.mount / "new", "wb") as file:
+            file.write(b"x" * MIB)
+    place.run(write)
+    assert becomes(place, place.target, 1, 0, 1, 0)
+    os.truncate(place.mount / "new", MIB // 2)
+    assert becomes(place, place.target, 0.5, 0, 0.5, 0)
+    (place.mount / "new").unlink()
+    assert becomes(place, place.target, 0, 0, 0, 0)
+    assert becomes(place, place.reader, 0, 0, 0, 0)
+
+
+def test_a_use_is_forgotten(place):
+    place.put(place.source, "a", MIB)
+    place.cover("share_decay=1")
+    read(place, "a", place.reader)
+    assert place.reader.path in tree(place)
+    assert becomes(place, place.reader, 0, 0, 0, 0)
+    # Nobody uses it, and it is there: the target's own.
+    assert becomes(place, place.target, 1, 1, 0, 0)
+
+
+def test_what_is_reclaimed_is_paid_by_nobody(place):
+    """The kernel tells nobody: it is counted again."""
+    place.put(place.source, "a", MIB)
+    place.cover()
+    read(place, "a", place.reader)
+    evict(place.source / "a")
+    place.judge.none_resident(place.source / "a")
+    assert becomes(place, place.target, 0, 0, 0, 0)
+    assert becomes(place, place.reader, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("where", ["mount", "source"])
+def test_a_file_that_is_removed(place, where):
+    place.put(place.source, "a", MIB)
+    place.cover()
+    read(place, "a", place.reader)
+    assert becomes(place, place.target, 1, 0, 1, 0)
+    (getattr(place, where) / "a").unlink()
+    assert becomes(place, place.target, 0, 0, 0, 0)
+
+
+def test_the_client_forgets(place):
+    """What it forgets of names is no reason to forget who pays."""
+    place.put(place.source, "a", MIB)
+    place.cover()
+    read(place, "a", place.reader)
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+        file.write("2")
+    assert eventually(lambda: ctl_json("status", place.mount.path)[0]
+                      ["inodes"] <= 3)
+    assert place.judge.look(place.source / "a").of(place.target)
+    assert becomes(place, place.target, 1, 0, 1, 0)
+
+
+def test_read_beside_the_mount(place):
+    """Foreign pages are found, claimed, and in the books the target's."""
+    place.put(place.source, "a", MIB)
+    place.put(place.source, "unknown", MIB)
+    place.cover()
+    read(place, "a", place.reader)
+    evict(place.source / "a")
+    assert becomes(place, place.target, 0, 0, 0, 0)
+    for name in ("a", "unknown"):
+        place.run(actions.read_whole, place.source / name)
+    pages = MIB // settings.PAGE
+    # Of what was never opened through the mount nothing is known: control.
+    assert place.judge.look(place.source / "unknown").of(place.reader) \
+        > pages // 2
+    assert eventually(
+        lambda: place.judge.look(place.source / "a").of(place.target)
+        > pages // 2, limit=20)
+    assert place.judge.look(place.source / "a").of(place.reader) == 0
+    assert becomes(place, place.target, 1, 0, 1, 0)
+
+
+def test_cgroups_come_and_go(place):
+    """A user's cgroup that is removed is a sharer for a while, and then in
+    the books no more; one with its name that comes later is another user."""
+    place.put(place.source, "a", MIB)
+    place.cover("share_decay=2")
+    for _ in range(3):
+        user = place.cgroups.fresh("passing")
+        try:
+            read(place, "a", user)
+            assert figures(place, user)[3] > 0
+        finally:
+            user.remove()
+        assert eventually(lambda: user.path not in tree(place))
+    assert becomes(place, place.target, 1, 1, 0, 0)
+
+
+def test_a_thousand_passing_users(place):
+    """They leave nothing behind: no account, and no share."""
+    place.put(place.source, "a", 64 * KIB)
+    place.cover("share_decay=1")
+    users = [place.cgroups.fresh("passing") for _ in range(50)]
+    try:
+        for user in users:
+            read(place, "a", user)
+    finally:
+        for user in users:
+            user.remove()
+    assert eventually(lambda: not any("passing" in path
+                                      for path in tree(place)))
+
+
+def test_a_target_that_is_made_anew(place):
+    place.put(place.source, "a", MIB)
+    target = place.cgroups.fresh("again")
+    place.cgroup_list.insert(0, target)
+    write_rules(place.source, f"* memcg={target.path}")
+    place.cover("charger_idle=1")
+    read(place, "a", place.reader)
+    assert becomes(place, target, 1, 0, 1, 0)
+    assert eventually(lambda: not target.pids())
+    target.remove()
+    target.create()
+    read(place, "a", place.reader)
+    assert place.judge.owned_by(target, place.source / "a",
+                                at_least=MIB // settings.PAGE)
+    assert becomes(place, target, 1, 0, 1, 0)
+
+
+def test_the_books_cost_an_open_nothing_but_a_moment(place):
+    """10,000 opens of one file by one process are one use."""
+    place.put(place.source, "a", 4 * KIB)
+    place.cover()
+    script = ("import os,sys\n"
+              "for _ in range(10000): os.close(os.open(sys.argv[1], 0))\n")
+    subprocess.run([sys.executable, "-c", script, place.mount / "a"],
+                   check=True, preexec_fn=place.reader.enter)
+    account = tree(place)[place.reader.path]
+    assert account["shared_bytes"] in (0, 4 * KIB)
