@@ -24,6 +24,7 @@
 #include "stats.h"
 
 struct charge;
+struct mappers;
 
 struct charge_config {
 	const struct binding *fallback; /* of inodes that have none */
@@ -193,6 +194,13 @@ void charge_probe_clear(struct charge_probe *probe);
 /* Has the books say what a probe of the file has found. 0 or -ENOMEM. */
 int charge_enter(struct charge *charge, struct inode *inode,
 		 const struct charge_probe *probe);
+
+/*
+ * Those of @mappers who map the file, through the mount or beside it: @max at
+ * most. How many were found.
+ */
+size_t charge_mappers(struct charge *charge, struct inode *inode,
+		      const struct mappers *mappers, pid_t *pids, size_t max);
 
 struct charge_request {
 	struct inode *inode;

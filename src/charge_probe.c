@@ -5,6 +5,7 @@
  */
 #include "charge_priv.h"
 
+#include "mappers.h"
 #include "residency.h"
 #include "util.h"
 
@@ -295,4 +296,52 @@ void charge_probe_clear(struct charge_probe *probe)
 {
 	free(probe->parts);
 	*probe = (struct charge_probe){ 0 };
+}
+
+/* -- who maps it -- */
+
+static bool is_among(const pid_t *pids, size_t n, pid_t pid)
+{
+	for (size_t i = 0; i < n; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* Adds those to the @n that are there, who may be the same. */
+static size_t add_mappers(const struct mappers *mappers,
+			  const struct mappers_file *file, pid_t *pids,
+			  size_t n, size_t max)
+{
+	size_t found = mappers_find(mappers, file, pids + n, max - n);
+	size_t end = found < max - n ? n + found : max;
+	size_t kept = n;
+
+	for (size_t i = n; i < end; i++)
+		if (!is_among(pids, n, pids[i]))
+			pids[kept++] = pids[i];
+	return kept;
+}
+
+/*
+ * The kernel calls a mapping by passthrough, though its pages are the backing
+ * file's, one of the mount's file (seen on 6.18).
+ */
+size_t charge_mappers(struct charge *charge, struct inode *inode,
+		      const struct mappers *mappers, pid_t *pids, size_t max)
+{
+	struct mappers_file file = {
+		.device = inode_table_excluded(charge->table),
+		.ino = inode_number(inode, inode->ino),
+	};
+	struct backing *backing;
+	size_t n;
+	int r;
+
+	n = add_mappers(mappers, &file, pids, 0, max);
+	if (backing_open(charge->table, inode, false, false, &backing) < 0)
+		return n;
+	r = mappers_identify(backing_read_fd(backing), &file);
+	charge_close_backing(charge, backing);
+	return r < 0 ? n : add_mappers(mappers, &file, pids, n, max);
 }

@@ -275,6 +275,11 @@ void inode_table_exclude(struct inode_table *table, dev_t dev)
 	atomic_store(&table->excluded, dev);
 }
 
+dev_t inode_table_excluded(const struct inode_table *table)
+{
+	return atomic_load(&table->excluded);
+}
+
 /* -- keys and inodes -- */
 
 static int key_of(struct inode_table *table, int fd, const struct stat *st,

@@ -129,6 +129,9 @@ uint64_t inode_table_count(struct inode_table *table);
  */
 void inode_table_exclude(struct inode_table *table, dev_t dev);
 
+/* That filesystem; 0: it isn't known yet. */
+dev_t inode_table_excluded(const struct inode_table *table);
+
 /*
  * The inode behind a name, with one more lookup, and its attributes. A
  * filesystem mounted on the name is crossed into; -ELOOP: it is the
