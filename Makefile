@@ -215,6 +215,15 @@ bench-rules: ## measure what rules cost an open
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) bench/rules.py
 
+# With the modules as the daemon has them, without the checks of tests.
+$(B)/bench_accounting: bench/accounting.c $(OBJ)/account_file.o \
+		$(OBJ)/accounting.o $(OBJ)/contributors.o $(B)/flags
+	@echo "  CC      $@"
+	$(Q)$(COMPILE) -o $@ $(filter %.c %.o,$^) $(LDFLAGS)
+
+bench-accounting: $(B)/bench_accounting ## measure what the books cost
+	@$<
+
 # ---- Tests ----------------------------------------------------------------
 
 # Sanitizers write their reports to files, as a daemon has no stderr; any
@@ -405,8 +414,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench bench-ahead bench-rules check check-asan check-integration \
-	check-layers check-long check-tsan check-unit check-v2 check-v2-core \
+.PHONY: all bench bench-accounting bench-ahead bench-rules check check-asan \
+	check-integration check-layers check-long check-tsan check-unit check-v2 check-v2-core \
 	check-valgrind \
 	$(GUESTS:%=check-v2-%) clean demo deps distclean force format \
 	fresh-reports fuzz fuzzers guest have-deps help install lint man \
