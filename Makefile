@@ -49,7 +49,7 @@ C_FILES := $(wildcard src/*.[ch] ctl/*.[ch] tests/*.[ch] tests/*/*.[ch] \
 PYTHON_FILES := scripts/check-layers scripts/manual tests/guest/run tests/fuzz/run \
 	$(wildcard tests/*.py tests/*/*.py bench/*.py scripts/*.py demo/*.py)
 SHELL_FILES := .ci/run scripts/check tests/guest/boot tests/guest/init \
-	$(wildcard scripts/*.sh demo/*.sh bench/*.sh tests/guest/*.sh)
+	$(wildcard scripts/*.sh demo/*.sh bench/*.sh tests/guest/*.sh completion/*.bash)
 
 # ---- Libraries: a private static libfuse wins over the system's -----------
 
@@ -379,8 +379,12 @@ format: ## bring the C code into format
 MOUNT_DIR ?= /sbin
 BIN_DIR := $(PREFIX)/bin
 MAN_DIR := $(PREFIX)/share/man
-EXAMPLES_DIR := $(PREFIX)/share/doc/memcgfs/examples
-EXAMPLES := $(wildcard conf/*)
+DOC_DIR := $(PREFIX)/share/doc/memcgfs
+EXAMPLES_DIR := $(DOC_DIR)/examples
+EXAMPLES := $(filter-out conf/grafana,$(wildcard conf/* conf/grafana/*))
+SCHEMA := memcgfs.schema.json
+BASH_COMPLETION := $(PREFIX)/share/bash-completion/completions/memcgfsctl
+ZSH_COMPLETION := $(PREFIX)/share/zsh/site-functions/_memcgfsctl
 
 install: all ## install into PREFIX (/usr/local) below DESTDIR
 	install -D -m 755 build/memcgfs $(DESTDIR)$(BIN_DIR)/memcgfs
@@ -388,17 +392,22 @@ install: all ## install into PREFIX (/usr/local) below DESTDIR
 	install -d $(DESTDIR)$(MOUNT_DIR) $(DESTDIR)$(EXAMPLES_DIR)
 	ln -sf $(BIN_DIR)/memcgfs $(DESTDIR)$(MOUNT_DIR)/mount.memcgfs
 	install -m 644 $(EXAMPLES) $(DESTDIR)$(EXAMPLES_DIR)
+	install -m 644 doc/$(SCHEMA) $(DESTDIR)$(DOC_DIR)
+	install -D -m 644 completion/memcgfsctl.bash $(DESTDIR)$(BASH_COMPLETION)
+	install -D -m 644 completion/_memcgfsctl $(DESTDIR)$(ZSH_COMPLETION)
 	for page in $(MAN); do install -D -m 644 $$page \
 		$(DESTDIR)$(MAN_DIR)/man$${page##*.}/$${page##*/} || exit 1; done
 
 uninstall: ## remove what install has put there
 	rm -f $(DESTDIR)$(BIN_DIR)/memcgfs $(DESTDIR)$(BIN_DIR)/memcgfsctl \
 		$(DESTDIR)$(MOUNT_DIR)/mount.memcgfs
-	rm -f $(EXAMPLES:conf/%=$(DESTDIR)$(EXAMPLES_DIR)/%)
+	rm -f $(addprefix $(DESTDIR)$(EXAMPLES_DIR)/,$(notdir $(EXAMPLES)))
+	rm -f $(DESTDIR)$(DOC_DIR)/$(SCHEMA) $(DESTDIR)$(BASH_COMPLETION) \
+		$(DESTDIR)$(ZSH_COMPLETION)
 	for page in $(MAN); do \
 		rm -f $(DESTDIR)$(MAN_DIR)/man$${page##*.}/$${page##*/}; done
 	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(EXAMPLES_DIR) \
-		$(DESTDIR)$(dir $(EXAMPLES_DIR))
+		$(DESTDIR)$(DOC_DIR)
 
 # ---- Cleaning -------------------------------------------------------------
 

@@ -62,6 +62,8 @@ packages() {
 	demo	python3		cmd python3
 	test	libcmocka-dev	pc cmocka
 	test	python3-pytest	python pytest
+	test	python3-jsonschema	python jsonschema
+	test	zsh		cmd zsh
 	test	python3-pyte	python pyte
 	test	fuse3		cmd fusermount3
 	test	procps		cmd ps

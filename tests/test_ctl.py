@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from lib import act, settings
+from lib import act, schema, settings
 from lib.control import CTL, ctl, ctl_fails
 from lib.fake import fake_mount
 from lib.settings import KIB, MIB
@@ -59,6 +59,11 @@ def fake(new_scratch):
             "files": [{"files": FILES, "count": 30}],
             "metrics": [{"text": "# TYPE a counter\na 1\n"}]}) as fake:
         yield fake
+
+
+@pytest.mark.parametrize("verb", ["status", "tree", "files", "metrics"])
+def test_the_fake_says_what_could_be(fake, verb):
+    assert schema.conforms(verb, {"version": 1} | fake.answers[verb][-1])
 
 
 def asked(fake):

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import secrets
 import socket
 import threading
@@ -22,7 +23,8 @@ def device_at(path):
     """The device number of what is mounted there, without asking it."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()
-        if fields[4] == str(path):
+        where = re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), fields[4])
+        if where == str(path):
             return fields[2]
     return None
 

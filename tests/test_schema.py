@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What --json prints is what its schema and its manual page say."""
+
+import copy
+import json
+import subprocess
+
+import jsonschema
+import pytest
+
+from lib import act, actions, schema, settings
+from lib.control import CTL, ctl, ctl_json
+from lib.settings import KIB
+
+pytestmark = pytest.mark.needs_daemon
+
+SIZE = 256 * KIB
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(schema.load())
+
+
+def test_each_command_has_a_definition():
+    text = ctl("--help").stdout.partition("\ncommands:\n")[2]
+    commands = {line.split()[0] for line in text.splitlines()
+                if line.startswith("    ") and line[4] != " "}
+    defined = {part["$ref"].rpartition("/")[2] for part in schema.load()["anyOf"]}
+    assert commands - {"top"} == defined
+
+
+def keys_of(part):
+    """All keys that a part of the schema tells of."""
+    if isinstance(part, list):
+        return set().union(*map(keys_of, part))
+    if not isinstance(part, dict):
+        return set()
+    return set(part.get("properties", {})).union(*map(keys_of, part.values()))
+
+
+def test_the_manual_page_tells_of_all_keys():
+    page = (settings.TESTS.parent / "doc/memcgfsctl.1.scd").read_text()
+    untold = {key for key in keys_of(schema.load()) if f"*{key}*" not in page}
+    assert not untold
+
+
+@pytest.fixture
+def mount(place):
+    place.put(place.source, "a", SIZE)
+    mount = place.cover()
+    place.run(actions.read_whole, mount / "a")
+    return mount
+
+
+def test_status_and_explain(mount):
+    [answer] = ctl_json("status", mount.path)
+    assert answer["hosts"] and schema.conforms("status", answer)
+    for path in mount / "a", mount.path:
+        [answer] = ctl_json("explain", path)
+        assert schema.conforms("explain", answer)
+
+
+def test_metrics_and_reload(mount):
+    [answer] = ctl_json("metrics", mount.path)
+    assert schema.conforms("metrics", answer)
+    [answer] = ctl_json("reload", mount.path)
+    assert schema.conforms("reload", answer)
+
+
+def test_events(mount):
+    process = subprocess.Popen([CTL, "events", "--json", mount.path], text=True,
+                               stdout=subprocess.PIPE, preexec_fn=act.prepare)
+    try:
+        event = json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.communicate(timeout=settings.seconds(10))
+    assert process.returncode == 0
+    assert schema.conforms("events", event)
+
+
+CHANGES = {
+    "a key less": lambda a: a.pop("pid"),
+    "a key more": lambda a: a.update(frob=1),
+    "another version": lambda a: a.update(version=2),
+    "another type": lambda a: a.update(pid="1"),
+    "a key less within": lambda a: a["hosts"][0].pop("restarts"),
+    "a key more within": lambda a: a["hosts"][0].update(frob=1),
+    "less than nothing": lambda a: a["hosts"][0].update(usage_bytes=-1),
+    "another word": lambda a: a["hosts"][0].update(charger="asleep"),
+}
+
+
+def test_what_is_other_is_seen(mount):
+    """The control."""
+    [answer] = ctl_json("status", mount.path)
+    for what, change in CHANGES.items():
+        changed = copy.deepcopy(answer)
+        change(changed)
+        assert schema.faults("status", changed), what
