@@ -5,9 +5,9 @@
 #include "ask.h"
 #include "field.h"
 #include "interrupt.h"
+#include "terminal.h"
 #include "topview.h"
 
-#include <curses.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,18 +251,12 @@ int top_run(const struct call *call)
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return refuse("\"top\" needs a terminal");
 	interrupt_catch(&mask);
-	screen = newterm(NULL, stdout, stdin);
+	screen = terminal_open();
 	if (!screen)
 		return refuse("\"top\" doesn't know this terminal: see TERM");
-	cbreak();
-	noecho();
-	keypad(stdscr, TRUE);
-	nodelay(stdscr, TRUE);
-	curs_set(0);
 	topview_init(&top.view);
 	run(&top, &mask);
-	endwin();
-	delscreen(screen);
+	terminal_close(screen);
 	if (top.step != STEP_REST)
 		ask_close(&top.ask);
 	topview_clear(&top.view);
