@@ -39,6 +39,8 @@ struct control_config {
 	struct rulebook *book;
 	struct charge *charge;
 	struct events *events;
+	struct books *books;
+	const struct cgroup_tree *tree;
 	/* These two are called by many threads at a time. */
 	void (*report)(void *userdata, struct stats_snapshot *snapshot);
 	/* Reads the mount's rules again; -errno, and the reason is told. */

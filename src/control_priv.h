@@ -74,5 +74,6 @@ int control_progress(struct control_request *request, uint64_t done,
 
 /* The verbs, each in its file control_*.c. */
 int control_run_events(struct control_request *request);
+int control_run_tree(struct control_request *request);
 
 #endif

@@ -294,6 +294,7 @@ static const struct control_verb verbs[] = {
 	  .masters_may = "follow events",
 	  .run = control_run_events },
 	{ .name = "metrics", .run = run_metrics },
+	{ .name = "tree", .run = control_run_tree },
 };
 
 const struct control_verb *control_find_verb(const char *name)

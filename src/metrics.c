@@ -164,6 +164,57 @@ static void write_hosts(FILE *out, const struct stats_snapshot *snapshot)
 	}
 }
 
+/* -- its accounts -- */
+
+static const struct {
+	const char *name;
+	const char *help;
+	size_t offset; /* of a figure in a view */
+} account_families[] = {
+	{ "cgroup_usage_bytes",
+	  "Bytes of known files that are charged to the cgroup, or below it.",
+	  offsetof(struct account_view, usage_bytes) },
+	{ "cgroup_own_bytes",
+	  "Of these, bytes of files that the cgroup uses itself.",
+	  offsetof(struct account_view, own_bytes) },
+	{ "cgroup_hosted_bytes",
+	  "Of these, bytes of files that only others use.",
+	  offsetof(struct account_view, hosted_bytes) },
+	{ "cgroup_shared_bytes",
+	  "Bytes that the cgroup, or one below it, uses and nobody there hosts.",
+	  offsetof(struct account_view, shared_bytes) },
+	{ "cgroup_foreign_bytes",
+	  "Bytes that are charged to the cgroup of files that others host.",
+	  offsetof(struct account_view, foreign_bytes) },
+};
+
+static uint64_t figure_of(const struct account_view *account, size_t offset)
+{
+	return *(const uint64_t *)((const char *)account + offset);
+}
+
+static void write_accounts(FILE *out, const struct stats_snapshot *snapshot)
+{
+	for (size_t f = 0; f < ARRAY_SIZE(account_families); f++) {
+		const char *name = account_families[f].name;
+
+		if (!snapshot->n_accounts)
+			return;
+		write_family(out, name, "gauge", account_families[f].help);
+		for (size_t i = 0; i < snapshot->n_accounts; i++) {
+			const struct account_view *account =
+				&snapshot->accounts[i];
+			const struct label labels[] = {
+				{ "cgroup", account->path }, { NULL, NULL }
+			};
+
+			write_sample(out, snapshot, name, labels,
+				     figure_of(account,
+					       account_families[f].offset));
+		}
+	}
+}
+
 /* -- its counters -- */
 
 /* Sentences, as Prometheus has them; times are in seconds there. */
@@ -205,6 +256,7 @@ char *metrics_render(const struct stats_snapshot *snapshot)
 		return NULL;
 	write_mount(out, snapshot);
 	write_hosts(out, snapshot);
+	write_accounts(out, snapshot);
 	for (int i = 0; i < STATS_COUNT; i++)
 		write_counter(out, snapshot, i);
 	failed = ferror(out);

@@ -18,12 +18,15 @@ const char *report_charger(const struct charger *charger)
 static void add_host(struct host *host, void *userdata)
 {
 	const struct charger *charger = host_charger(host);
+	const struct account *account = host_account(host);
 	struct stats_host taken = {
 		.target = (char *)host_target(host),
 		.host = (char *)host_path(host),
 		.charger = report_charger(charger),
 		.restarts = charger_restarts(charger),
-		.usage_bytes = account_usage(host_account(host)),
+		.usage_bytes = account_usage(account),
+		.hosted_bytes = account_hosted(account),
+		.foreign_bytes = account_foreign(account),
 		.pinned_bytes = host_pinned(host),
 	};
 
@@ -43,6 +46,8 @@ void report_take(const struct report_source *from,
 		.inodes = inode_table_count(from->table),
 	};
 	stats_copy(from->stats, snapshot);
+	/* Without memory, they go unsaid. */
+	books_view(from->books, &snapshot->accounts, &snapshot->n_accounts);
 	hosts_each(from->hosts, add_host, snapshot);
 	rulebook_each_refused(from->book, add_refused, snapshot);
 }
@@ -68,11 +73,13 @@ json_t *report_string(const char *text)
 
 static json_t *render_host(const struct stats_host *host)
 {
-	return json_pack("{so so ss si sI sI}", "target",
+	return json_pack("{so so ss si sI sI sI sI}", "target",
 			 report_string(host->target), "host",
 			 report_string(host->host), "charger", host->charger,
 			 "restarts", (int)host->restarts, "usage_bytes",
-			 (json_int_t)host->usage_bytes, "pinned_bytes",
+			 (json_int_t)host->usage_bytes, "hosted_bytes",
+			 (json_int_t)host->hosted_bytes, "foreign_bytes",
+			 (json_int_t)host->foreign_bytes, "pinned_bytes",
 			 (json_int_t)host->pinned_bytes);
 }
 

@@ -19,6 +19,7 @@ struct report_source {
 	struct inode_table *table;
 	struct hosts *hosts;
 	struct rulebook *book;
+	struct books *books;
 };
 
 /* To be cleared with stats_clear(). */

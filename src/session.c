@@ -220,6 +220,8 @@ static int start_control(struct session *session)
 		.book = session->book,
 		.charge = session->charge,
 		.events = session->events,
+		.books = session->books,
+		.tree = session->tree,
 		.report = session_take_report,
 		.reload = session_reload,
 		.userdata = session,

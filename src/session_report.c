@@ -27,6 +27,7 @@ static struct report_source report_source(struct session *session)
 		.table = session->table,
 		.hosts = session->hosts,
 		.book = session->book,
+		.books = session->books,
 	};
 }
 

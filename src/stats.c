@@ -185,8 +185,11 @@ void stats_clear(struct stats_snapshot *snapshot)
 	}
 	while (snapshot->n_refused)
 		free(snapshot->refused[--snapshot->n_refused]);
+	books_view_free(snapshot->accounts, snapshot->n_accounts);
 	free(snapshot->hosts);
 	free(snapshot->refused);
+	snapshot->accounts = NULL;
+	snapshot->n_accounts = 0;
 	snapshot->hosts = NULL;
 	snapshot->refused = NULL;
 	snapshot->refused_count = 0;

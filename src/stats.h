@@ -3,6 +3,8 @@
 #ifndef MEMCGFS_STATS_H
 #define MEMCGFS_STATS_H
 
+#include "accounting.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,7 +56,10 @@ struct stats_host {
 	char *host;
 	const char *charger; /* running, away, silent or down */
 	unsigned int restarts;
-	uint64_t usage_bytes; /* by the books */
+	/* By the books. */
+	uint64_t usage_bytes;
+	uint64_t hosted_bytes;
+	uint64_t foreign_bytes;
 	uint64_t pinned_bytes;
 };
 
@@ -81,6 +86,8 @@ struct stats_snapshot {
 	uint64_t inodes;
 	size_t n_hosts;
 	struct stats_host *hosts;
+	size_t n_accounts;
+	struct account_view *accounts; /* parents first */
 	size_t n_refused;
 	char **refused; /* files of rules, and why */
 	size_t refused_count; /* with those that aren't named */

@@ -74,6 +74,10 @@ def test_figures(place):
     host = here | {"host": place.target.path, "target": place.target.path}
     assert value(text, "host_charger_up", **host) == 1
     assert value(text, "host_usage_bytes", **host) == SIZE
+    for family in ("usage", "hosted"):
+        assert value(text, f"cgroup_{family}_bytes",
+                     cgroup=place.target.path) == SIZE
+    assert value(text, "cgroup_shared_bytes", cgroup=place.reader.path) == SIZE
     for name in status["counters"]:
         if name.startswith("pinned"):
             value(text, name)

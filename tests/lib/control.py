@@ -16,8 +16,10 @@ LISTENS = 0x10000  # __SO_ACCEPTCON
 STATUS_KEYS = ["counters", "degraded", "hosts", "inodes", "io", "memcg",
                "mountpoint", "passthrough", "pid", "refused_rules",
                "rules_refused", "source", "version", "why_strict"]
-HOST_KEYS = ["charger", "host", "pinned_bytes", "restarts", "target",
-             "usage_bytes"]
+HOST_KEYS = ["charger", "foreign_bytes", "host", "hosted_bytes",
+             "pinned_bytes", "restarts", "target", "usage_bytes"]
+ACCOUNT_KEYS = ["contributors", "depth", "foreign_bytes", "hosted_bytes",
+                "own_bytes", "path", "shared_bytes", "usage_bytes"]
 EXPLAIN_KEYS = ["asked", "charger", "foreign_bytes", "host", "open", "path",
                 "pinned", "read", "resident_bytes", "rule", "said_by",
                 "size_bytes", "target", "type", "version", "write"]

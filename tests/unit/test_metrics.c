@@ -20,6 +20,19 @@ static struct stats_host hosts[] = {
 	},
 };
 
+static struct account_view accounts[] = {
+	{ .path = (char[]){ "/" }, .usage_bytes = 8192 },
+	{
+		.path = (char[]){ "/shared" },
+		.depth = 1,
+		.usage_bytes = 8192,
+		.own_bytes = 4096,
+		.hosted_bytes = 4095,
+		.shared_bytes = 7,
+		.foreign_bytes = 1,
+	},
+};
+
 /* A mount that has seen a morning's work. */
 static struct stats_snapshot morning(void)
 {
@@ -34,6 +47,8 @@ static struct stats_snapshot morning(void)
 		.inodes = 1234,
 		.n_hosts = 2,
 		.hosts = hosts,
+		.n_accounts = 2,
+		.accounts = accounts,
 	};
 
 	snapshot.counters[STATS_claims] = 17;
@@ -76,6 +91,16 @@ static void test_lines(void **state)
 			  "target=\"/shared/data\"} 1");
 	assert_line(text, "memcgfs_host_charger_up{mountpoint=\"/data\","
 			  "host=\"/e\",target=\"/a\\\"b\\\\c\\nd?\"} 0");
+	assert_line(text, "memcgfs_cgroup_usage_bytes{mountpoint=\"/data\","
+			  "cgroup=\"/\"} 8192");
+	assert_line(text, "memcgfs_cgroup_own_bytes{mountpoint=\"/data\","
+			  "cgroup=\"/shared\"} 4096");
+	assert_line(text, "memcgfs_cgroup_hosted_bytes{mountpoint=\"/data\","
+			  "cgroup=\"/shared\"} 4095");
+	assert_line(text, "memcgfs_cgroup_shared_bytes{mountpoint=\"/data\","
+			  "cgroup=\"/shared\"} 7");
+	assert_line(text, "memcgfs_cgroup_foreign_bytes{mountpoint=\"/data\","
+			  "cgroup=\"/shared\"} 1");
 	free(text);
 }
 

@@ -11,6 +11,8 @@ static struct stats_host hosts[] = {
 		.charger = "running",
 		.restarts = 2,
 		.usage_bytes = 50331648,
+		.hosted_bytes = 40000000,
+		.foreign_bytes = 8192,
 		.pinned_bytes = 4096,
 	},
 };
@@ -76,6 +78,7 @@ static void test_keys(void **state)
 		"\"hosts\":[{\"target\":\"/shared/data\","
 		"\"host\":\"/shared/data/memcgfs\",\"charger\":\"running\","
 		"\"restarts\":2,\"usage_bytes\":50331648,"
+		"\"hosted_bytes\":40000000,\"foreign_bytes\":8192,"
 		"\"pinned_bytes\":4096}],"
 		"\"rules_refused\":3,"
 		"\"refused_rules\":[\"b/.memcgfs:3:1: unknown attribute "
