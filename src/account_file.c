@@ -213,27 +213,40 @@ static void unref_parts(struct account_part *parts, size_t n)
 	free(parts);
 }
 
-/* Those that pay anything, with references; @more is room for another. */
-static int copy_parts(const struct account_part *parts, size_t n, size_t more,
-		      struct account_part **copy, uint32_t *copied)
+/* An array for so many parts, with none in it yet. */
+static int make_parts(struct account_file *file, size_t n)
 {
-	struct account_part *made = NULL;
-	uint32_t count = 0;
+	struct account_part *parts = NULL;
 
-	if (n + more) {
-		made = calloc(n + more, sizeof(*made));
-		if (!made)
+	if (n) {
+		parts = calloc(n, sizeof(*parts));
+		if (!parts)
 			return -ENOMEM;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (!parts[i].bytes)
-			continue;
-		account_ref(parts[i].account);
-		made[count++] = parts[i];
-	}
-	*copy = made;
-	*copied = count;
+	file->foreign = parts;
+	file->n_foreign = 0;
 	return 0;
+}
+
+/* There is room for it; the host's isn't one. */
+static void add_part(struct account_file *file, struct account *account,
+		     uint64_t bytes)
+{
+	if (!bytes)
+		return;
+	if (account == file->host) {
+		file->host_bytes += bytes;
+		return;
+	}
+	for (uint32_t i = 0; i < file->n_foreign; i++)
+		if (file->foreign[i].account == account) {
+			file->foreign[i].bytes += bytes;
+			return;
+		}
+	file->foreign[file->n_foreign++] = (struct account_part){
+		.account = account_ref(account),
+		.bytes = bytes,
+	};
 }
 
 int account_file_charge(struct account_file *file, uint64_t host_bytes,
@@ -244,13 +257,15 @@ int account_file_charge(struct account_file *file, uint64_t host_bytes,
 	int r;
 
 	assert(file->host || !host_bytes);
-	r = copy_parts(foreign, n, 0, &file->foreign, &file->n_foreign);
+	r = make_parts(file, n);
 	if (r < 0)
 		return r;
 	file->host_bytes = host_bytes;
+	for (size_t i = 0; i < n; i++)
+		add_part(file, foreign[i].account, foreign[i].bytes);
 	if (file->host)
 		change_paid(file, file->host,
-			    (int64_t)(host_bytes - old.host_bytes));
+			    (int64_t)(file->host_bytes - old.host_bytes));
 	for (uint32_t i = 0; i < file->n_foreign; i++)
 		change_paid(file, file->foreign[i].account,
 			    (int64_t)file->foreign[i].bytes);
@@ -264,30 +279,17 @@ int account_file_charge(struct account_file *file, uint64_t host_bytes,
 
 /* -- the host -- */
 
-/* With the other host's parts: its former's bytes are one, its own are none. */
+/* What its host doesn't pay is foreign now: the former host's part, too. */
 static int take_parts(struct account_file *next, const struct account_file *old)
 {
-	uint32_t kept = 0;
 	int r;
 
-	r = copy_parts(old->foreign, old->n_foreign, !!old->host_bytes,
-		       &next->foreign, &next->n_foreign);
+	r = make_parts(next, old->n_foreign + !!old->host_bytes);
 	if (r < 0)
 		return r;
-	if (old->host_bytes)
-		next->foreign[next->n_foreign++] = (struct account_part){
-			.account = account_ref(old->host),
-			.bytes = old->host_bytes,
-		};
-	for (uint32_t i = 0; i < next->n_foreign; i++) {
-		if (next->foreign[i].account != next->host) {
-			next->foreign[kept++] = next->foreign[i];
-			continue;
-		}
-		next->host_bytes = next->foreign[i].bytes;
-		account_unref(next->host);
-	}
-	next->n_foreign = kept;
+	for (uint32_t i = 0; i < old->n_foreign; i++)
+		add_part(next, old->foreign[i].account, old->foreign[i].bytes);
+	add_part(next, old->host, old->host_bytes);
 	return 0;
 }
 

@@ -38,7 +38,8 @@ int account_file_set_host(struct account_file *file, struct account *host);
 
 /*
  * What is resident, and who pays for it: the host for @host_bytes, others for
- * the @n parts, whose accounts differ and aren't the host.
+ * the @n parts, which may be the entry's own. Parts of one account are one, and
+ * the host's are added to its bytes.
  */
 int account_file_charge(struct account_file *file, uint64_t host_bytes,
 			const struct account_part *foreign, size_t n);

@@ -166,14 +166,39 @@ static void test_foreign_parts(void **state)
 	assert_int_equal(account_shared(firm->www), 130);
 }
 
-/* A part of nothing is none. */
-static void test_an_empty_part(void **state)
+/* A part of nothing is none, two of one account are one, the host's is its. */
+static void test_odd_parts(void **state)
+{
+	struct firm *firm = *state;
+	struct account_part parts[] = {
+		{ .account = firm->www, .bytes = 0 },
+		{ .account = firm->batch, .bytes = 1 },
+		{ .account = firm->api, .bytes = 20 },
+		{ .account = firm->batch, .bytes = 2 },
+	};
+
+	host(firm, firm->api);
+	assert_int_equal(account_file_charge(&firm->file, 100, parts, 4), 0);
+	assert_int_equal(firm->file.n_foreign, 1);
+	assert_int_equal(firm->file.host_bytes, 120);
+	assert_int_equal(account_usage(firm->web), 120);
+	assert_int_equal(account_foreign(firm->api), 0);
+	assert_int_equal(account_foreign(firm->batch), 3);
+}
+
+/* The entry's own parts again, with more of the host's. */
+static void test_its_own_parts(void **state)
 {
 	struct firm *firm = *state;
 
 	host(firm, firm->api);
-	charge_both(firm, 100, firm->www, 0);
-	assert_int_equal(firm->file.n_foreign, 0);
+	charge_both(firm, 100, firm->www, 30);
+	assert_int_equal(account_file_charge(&firm->file, 110,
+					     firm->file.foreign,
+					     firm->file.n_foreign),
+			 0);
+	assert_int_equal(account_usage(firm->api), 110);
+	assert_int_equal(account_foreign(firm->www), 30);
 }
 
 /* -- shared -- */
@@ -289,6 +314,24 @@ static void test_decay_of_a_carrier(void **state)
 	account_file_decay(&firm->file, 3);
 	assert_int_equal(account_shared(firm->one), 0);
 	assert_int_equal(account_shared(firm->api), 50);
+}
+
+/* Who used it last: by the time told, not by the order. */
+static void test_the_last_user(void **state)
+{
+	struct firm *firm = *state;
+
+	assert_null(account_file_last_user(&firm->file));
+	host(firm, firm->batch);
+	use(firm, firm->one, 5); /* api and web carry it, and don't use it */
+	assert_ptr_equal(account_file_last_user(&firm->file), firm->one);
+	use(firm, firm->two, 9);
+	use(firm, firm->www, 7);
+	assert_ptr_equal(account_file_last_user(&firm->file), firm->two);
+	use(firm, firm->one, 10);
+	assert_ptr_equal(account_file_last_user(&firm->file), firm->one);
+	account_file_decay(&firm->file, 11);
+	assert_null(account_file_last_user(&firm->file));
 }
 
 /* -- another host -- */
@@ -445,13 +488,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		at_firm(test_own_and_hosted),
 		at_firm(test_foreign_parts),
-		at_firm(test_an_empty_part),
+		at_firm(test_odd_parts),
+		at_firm(test_its_own_parts),
 		at_firm(test_carried_once),
 		at_firm(test_carried_from_afar),
 		at_firm(test_sharers_below_the_host),
 		at_firm(test_sharers_above_the_host),
 		at_firm(test_decay),
 		at_firm(test_decay_of_a_carrier),
+		at_firm(test_the_last_user),
 		at_firm(test_another_host),
 		at_firm(test_no_host),
 		at_firm(test_no_memory),
