@@ -266,8 +266,7 @@ int64_t charge_move(struct charge *charge, struct inode *inode)
 	struct backing *backing;
 	int64_t r;
 
-	if (charge_needs_pin(charge, inode))
-		charge_unpin(charge, inode);
+	charge_unpin_unwanted(charge, inode);
 	r = backing_open(charge->table, inode, false, false, &backing);
 	if (r < 0)
 		return r;
@@ -277,7 +276,7 @@ int64_t charge_move(struct charge *charge, struct inode *inode)
 		charge_expose(charge, inode);
 	r = charge_settle(charge, backing, true);
 	if (r == 0)
-		charge_pin(charge, backing);
+		r = charge_pin(charge, backing);
 	charge_close_backing(charge, backing);
 	return r;
 }

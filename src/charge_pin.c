@@ -21,39 +21,43 @@ struct pin_state {
 	uint64_t bytes;
 };
 
-static int call_pin(struct charge *charge, struct host *host,
-		    const struct inode *inode, enum ring_op op, int fd,
-		    uint64_t bytes)
+/* The charger knows it by its own name: never is another one let go. */
+static int call_pin(const struct pin_state *pin, enum ring_op op, int fd)
 {
 	struct ring_call call = {
 		.op = op,
 		.fd = fd,
-		.length = bytes,
-		.offset2 = (uintptr_t)inode,
+		.length = pin->bytes,
+		.offset2 = (uintptr_t)pin,
 	};
 
-	(void)charge;
-	return (int)charger_call(host_charger(host), &call);
+	return (int)charger_call(host_charger(pin->host), &call);
 }
 
-/* Takes the inode's pin off it: the caller's, or NULL. */
-static struct pin_state *take_pin(struct charge *charge, struct inode *inode)
+/* Whether the charger that did it, and has it, is no more. */
+static bool is_lost(const struct pin_state *pin)
 {
-	struct pin_state *pin;
-
-	inode_lock(charge->table, inode);
-	pin = inode->pin;
-	inode->pin = NULL;
-	inode_unlock(charge->table, inode);
-	return pin;
+	return pin->life != charger_life(host_charger(pin->host));
 }
 
-/* Gives back what the pin took; @unlock: its charger is to let go, too. */
+/* Until it is known who did it: a charger that died took it along. */
+static int lock_pin(struct pin_state *pin, int fd)
+{
+	int r;
+
+	do {
+		pin->life = charger_life(host_charger(pin->host));
+		r = call_pin(pin, RING_PIN, fd);
+	} while (r == 0 && is_lost(pin));
+	return r;
+}
+
+/* Gives back what the pin took, which is on no inode any more. */
 static void drop_pin(struct charge *charge, struct inode *inode,
-		     struct pin_state *pin, bool unlock)
+		     struct pin_state *pin)
 {
-	if (unlock && pin->life == charger_life(host_charger(pin->host)))
-		call_pin(charge, pin->host, inode, RING_UNPIN, -1, 0);
+	if (!is_lost(pin))
+		call_pin(pin, RING_UNPIN, -1);
 	host_unpin(pin->host, pin->bytes);
 	charger_keep(host_charger(pin->host), -1);
 	stats_add(charge->stats, STATS_pinned_files, -UINT64_C(1));
@@ -64,10 +68,38 @@ static void drop_pin(struct charge *charge, struct inode *inode,
 
 void charge_unpin(struct charge *charge, struct inode *inode)
 {
-	struct pin_state *pin = take_pin(charge, inode);
+	struct pin_state *pin;
 
+	inode_lock(charge->table, inode);
+	pin = inode->pin;
+	inode->pin = NULL;
+	inode_unlock(charge->table, inode);
 	if (pin)
-		drop_pin(charge, inode, pin, true);
+		drop_pin(charge, inode, pin);
+}
+
+/* Whether it is one that the inode's rule asks for. */
+static bool is_wanted(struct charge *charge, const struct inode *inode,
+		      const struct pin_state *pin)
+{
+	const struct binding *binding = binding_of(charge, inode);
+
+	return binding->rule.pin && pin->host == binding->host;
+}
+
+void charge_unpin_unwanted(struct charge *charge, struct inode *inode)
+{
+	struct pin_state *pin;
+
+	inode_lock(charge->table, inode);
+	pin = inode->pin;
+	if (pin && is_wanted(charge, inode, pin))
+		pin = NULL;
+	if (pin)
+		inode->pin = NULL;
+	inode_unlock(charge->table, inode);
+	if (pin)
+		drop_pin(charge, inode, pin);
 }
 
 /* Whether what is locked is what should be. */
@@ -78,8 +110,7 @@ static bool is_pinned(struct charge *charge, struct inode *inode,
 
 	inode_lock(charge->table, inode);
 	is_pinned = inode->pin && inode->pin->host == host &&
-		    inode->pin->bytes == bytes &&
-		    inode->pin->life == charger_life(host_charger(host));
+		    inode->pin->bytes == bytes && !is_lost(inode->pin);
 	inode_unlock(charge->table, inode);
 	return is_pinned;
 }
@@ -109,9 +140,8 @@ static void install_pin(struct charge *charge, struct inode *inode,
 	old = inode->pin;
 	inode->pin = pin;
 	inode_unlock(charge->table, inode);
-	/* The charger has put the new one in the old one's place. */
 	if (old)
-		drop_pin(charge, inode, old, old->host != pin->host);
+		drop_pin(charge, inode, old);
 }
 
 static void refuse_pin(struct charge *charge, struct inode *inode,
@@ -125,42 +155,66 @@ static void refuse_pin(struct charge *charge, struct inode *inode,
 			 host_target(host));
 }
 
-void charge_pin(struct charge *charge, struct backing *backing)
+static bool has_lost_pin(struct charge *charge, struct inode *inode)
 {
-	const struct binding *binding = binding_of(charge, backing->inode);
-	struct inode *inode = backing->inode;
-	struct host *host = binding->host;
-	struct pin_state *pin;
-	struct stat st;
-	uint64_t bytes;
+	bool has_lost;
 
-	if (!host || !binding->rule.pin ||
-	    fstat(backing_read_fd(backing), &st) < 0)
-		return;
-	bytes = (uint64_t)st.st_size;
-	if (!bytes || !st.st_nlink || is_pinned(charge, inode, host, bytes))
-		return;
+	inode_lock(charge->table, inode);
+	has_lost = inode->pin && is_lost(inode->pin);
+	inode_unlock(charge->table, inode);
+	return has_lost;
+}
+
+/* One more pin of the inode, in the place of what there is of it. */
+static int pin_once(struct charge *charge, struct inode *inode,
+		    struct host *host, int fd, uint64_t bytes)
+{
+	struct pin_state *pin;
+	int r = -EDQUOT;
+
 	pin = calloc(1, sizeof(*pin));
 	if (!pin)
-		return;
-	*pin = (struct pin_state){
-		.host = host,
-		.life = charger_life(host_charger(host)),
-		.bytes = bytes,
-	};
-	if (!host_pin(host, bytes, held_by(charge, inode, host))) {
-		free(pin);
-		refuse_pin(charge, inode, host, "its budget is used up");
-		return;
+		return -ENOMEM;
+	*pin = (struct pin_state){ .host = host, .bytes = bytes };
+	if (host_pin(host, bytes, held_by(charge, inode, host))) {
+		r = lock_pin(pin, fd);
+		if (r < 0)
+			host_unpin(host, bytes);
 	}
-	if (call_pin(charge, host, inode, RING_PIN, backing_read_fd(backing),
-		     bytes) < 0) {
-		host_unpin(host, bytes);
+	if (r < 0) {
 		free(pin);
-		refuse_pin(charge, inode, host, "the charger can't lock it");
-		return;
+		return r;
 	}
 	install_pin(charge, inode, pin);
+	return 0;
+}
+
+int charge_pin(struct charge *charge, struct backing *backing)
+{
+	const struct binding *binding = binding_of(charge, backing->inode);
+	int fd = backing_read_fd(backing);
+	struct host *host = binding->host;
+	struct stat st;
+	uint64_t bytes;
+	int r;
+
+	if (!host || !binding->rule.pin || fstat(fd, &st) < 0)
+		return 0;
+	bytes = (uint64_t)st.st_size;
+	if (!bytes || !st.st_nlink)
+		return 0;
+	if (is_pinned(charge, backing->inode, host, bytes))
+		return 0;
+	/* Who looked for lost ones before it was there has not seen it. */
+	do
+		r = pin_once(charge, backing->inode, host, fd, bytes);
+	while (r == 0 && has_lost_pin(charge, backing->inode));
+	if (r == 0 || r == -EHOSTDOWN || r == -ETIMEDOUT)
+		return r;
+	refuse_pin(charge, backing->inode, host,
+		   r == -EDQUOT ? "its budget is used up" :
+				  "the charger can't lock it");
+	return 0;
 }
 
 /* Whether its last name is gone, as beside the mount it may. */
@@ -190,14 +244,11 @@ void charge_check_pin(struct charge *charge, struct inode *inode)
 
 bool charge_needs_pin(struct charge *charge, struct inode *inode)
 {
-	const struct binding *binding = binding_of(charge, inode);
 	bool needs;
 
 	inode_lock(charge->table, inode);
 	needs = inode->pin &&
-		(!binding->rule.pin || inode->pin->host != binding->host ||
-		 inode->pin->life !=
-			 charger_life(host_charger(inode->pin->host)));
+		(!is_wanted(charge, inode, inode->pin) || is_lost(inode->pin));
 	inode_unlock(charge->table, inode);
 	return needs;
 }

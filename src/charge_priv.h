@@ -117,9 +117,12 @@ uint64_t charge_room(struct charge *charge, struct host *host,
 /*
  * Pins the file, if its rule says so and it isn't: after its pages are the
  * host's. Without budget or memory it isn't pinned, which is counted, and
- * said once.
+ * said once. -EHOSTDOWN, -ETIMEDOUT: the host's charger can't do it now.
  */
-void charge_pin(struct charge *charge, struct backing *backing);
+int charge_pin(struct charge *charge, struct backing *backing);
+
+/* Unpins what its rule doesn't pin, or not there. */
+void charge_unpin_unwanted(struct charge *charge, struct inode *inode);
 
 /* Makes a range resident by the binding's charger. */
 int charge_range(struct charge *charge, const struct binding *binding,

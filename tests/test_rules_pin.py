@@ -12,6 +12,7 @@ import pytest
 
 from lib import actions, content, settings
 from lib.judge import evict
+from lib.mount import remove_target
 from lib.rules import log_says, reload_rules, write_rules
 from lib.settings import KIB, MIB
 from lib.wait import eventually
@@ -225,6 +226,21 @@ def test_a_charger_that_is_killed(place):
         assert is_pinned(place, place.target, *names)
         assert place.target.kill_chargers()
         assert eventually(lambda: is_pinned(place, place.target, *names))
+
+
+def test_a_target_that_is_away_for_a_while(place):
+    """What was asked of its files meanwhile doesn't make them forget."""
+    put(place, "a")
+    write_rules(place.source, "* pin")
+    place.cover()
+    read(place, "a")
+    assert is_pinned(place, place.target, "a")
+    remove_target(place.mount)
+    assert eventually(lambda: left(place, "a") == 0)
+    assert eventually(lambda: "cannot restart" in place.log.read_text())
+    reload_rules(place)
+    place.target.create()
+    assert eventually(lambda: is_pinned(place, place.target, "a"), 10)
 
 
 def test_no_charger_leaves_with_pins(place):
