@@ -90,8 +90,8 @@ struct gate *charge_gate(const struct charge *charge,
 bool charge_is_silent(const struct charge *charge, const struct inode *inode);
 
 /*
- * Whether the inode's pin isn't what it should be: its charger died, or its
- * rule changed. charge_move() mends that.
+ * Whether the inode's pin isn't what it should be: its charger died, its
+ * rule changed, or pages of it were dropped. charge_move() mends that.
  */
 bool charge_needs_pin(struct charge *charge, struct inode *inode);
 

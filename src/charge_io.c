@@ -217,6 +217,7 @@ static void forget_pages(struct charge *charge, const struct backing *backing)
 	shadow_forget(&inode->pages->shadow);
 	inode_unlock(charge->table, inode);
 	charge_count(charge, inode, backing_read_fd(backing));
+	charge_tear_pin(charge, inode);
 }
 
 static int truncate_backing(struct charge *charge,

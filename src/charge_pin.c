@@ -19,6 +19,7 @@ struct pin_state {
 	struct host *host;
 	unsigned int life; /* of the charger that did it */
 	uint64_t bytes;
+	bool is_torn; /* inode_lock(); pages of it went, and are not locked */
 };
 
 /* The charger knows it by its own name: never is another one let go. */
@@ -110,7 +111,8 @@ static bool is_pinned(struct charge *charge, struct inode *inode,
 
 	inode_lock(charge->table, inode);
 	is_pinned = inode->pin && inode->pin->host == host &&
-		    inode->pin->bytes == bytes && !is_lost(inode->pin);
+		    inode->pin->bytes == bytes && !inode->pin->is_torn &&
+		    !is_lost(inode->pin);
 	inode_unlock(charge->table, inode);
 	return is_pinned;
 }
@@ -217,6 +219,14 @@ int charge_pin(struct charge *charge, struct backing *backing)
 	return 0;
 }
 
+void charge_tear_pin(struct charge *charge, struct inode *inode)
+{
+	inode_lock(charge->table, inode);
+	if (inode->pin)
+		inode->pin->is_torn = true;
+	inode_unlock(charge->table, inode);
+}
+
 /* Whether its last name is gone, as beside the mount it may. */
 static bool is_nameless(struct charge *charge, struct inode *inode)
 {
@@ -247,8 +257,8 @@ bool charge_needs_pin(struct charge *charge, struct inode *inode)
 	bool needs;
 
 	inode_lock(charge->table, inode);
-	needs = inode->pin &&
-		(!is_wanted(charge, inode, inode->pin) || is_lost(inode->pin));
+	needs = inode->pin && (!is_wanted(charge, inode, inode->pin) ||
+			       inode->pin->is_torn || is_lost(inode->pin));
 	inode_unlock(charge->table, inode);
 	return needs;
 }

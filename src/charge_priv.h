@@ -121,6 +121,9 @@ uint64_t charge_room(struct charge *charge, struct host *host,
  */
 int charge_pin(struct charge *charge, struct backing *backing);
 
+/* Pages of it may have been dropped, lock and all: it is to be pinned anew. */
+void charge_tear_pin(struct charge *charge, struct inode *inode);
+
 /* Unpins what its rule doesn't pin, or not there. */
 void charge_unpin_unwanted(struct charge *charge, struct inode *inode);
 

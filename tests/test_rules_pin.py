@@ -160,6 +160,17 @@ def test_a_file_that_grows(place):
     assert is_pinned(place, place.target, "a")
 
 
+def test_a_file_that_is_written_anew(place):
+    """In its place, and as long as it was."""
+    put(place, "a")
+    write_rules(place.source, "* pin")
+    place.cover()
+    read(place, "a")
+    (place.mount / "a").write_bytes(b"y" * SIZE)
+    read(place, "a")
+    assert is_pinned(place, place.target, "a")
+
+
 # The budget
 
 
