@@ -195,6 +195,52 @@ void charge_probe_clear(struct charge_probe *probe);
 int charge_enter(struct charge *charge, struct inode *inode,
 		 const struct charge_probe *probe);
 
+/* What the books have of a file, in figures. */
+struct charge_figures {
+	uint64_t resident_bytes;
+	uint64_t foreign_bytes;
+	size_t sharers;
+};
+
+/* The same with its accounts, which are references. */
+struct charge_entry {
+	struct charge_figures figures;
+	struct account *host; /* NULL: nothing is enforced, or known */
+	uint64_t host_bytes;
+	struct account_part *foreign;
+	size_t n_foreign;
+	struct account **sharers;
+	size_t n_sharers;
+	const char *reason; /* why foreign ones stayed; NULL: not known */
+};
+
+void charge_read_figures(struct charge *charge, struct inode *inode,
+			 struct charge_figures *figures);
+
+/* To be cleared. 0 or -ENOMEM. */
+int charge_read_entry(struct charge *charge, struct inode *inode,
+		      struct charge_entry *entry);
+void charge_entry_clear(struct charge_entry *entry);
+
+/* What was dropped of a file, and what of it is left, and why. */
+struct charge_drop {
+	uint64_t dropped_bytes;
+	uint64_t resident_bytes; /* that are left; and of these: */
+	uint64_t dirty_bytes;
+	uint64_t mapped_bytes;
+	bool is_pinned;
+	bool is_open; /* by passthrough */
+};
+
+/*
+ * Drops what is resident of a file, unless it is pinned, or open by
+ * passthrough, or, without @force, dirty or mapped; dirty pages are written
+ * first, and mapped ones stay. 0, or as charge_probe(), or an error of
+ * writing.
+ */
+int charge_drop(struct charge *charge, struct inode *inode, bool force,
+		struct charge_drop *drop);
+
 /*
  * Those of @mappers who map the file, through the mount or beside it: @max at
  * most. How many were found.

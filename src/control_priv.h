@@ -24,6 +24,7 @@ struct control_request {
 	const char *path; /* within the mount, or NULL */
 	bool streams; /* the client wants to know how far it is */
 	bool is_gone; /* and takes nothing any more */
+	uint64_t skipped; /* files that couldn't be looked at */
 	uint64_t progress_ns; /* when he was told last */
 	json_t *answer; /* an object, to be filled */
 	char reason[RULEFILE_REASON_MAX]; /* of a failure, if there is more to
@@ -72,7 +73,69 @@ bool control_is_left(struct control_request *request);
 int control_progress(struct control_request *request, uint64_t done,
 		     uint64_t total, const char *unit);
 
+/*
+ * Whether the caller may have such access to what is there, by the rules of
+ * the filesystem below: his rights are taken on for a moment. Root may ask
+ * whoever has mounted, who then answers by his own.
+ */
+int control_check_access(const struct control_request *request,
+			 struct inode *inode, int mode);
+
+/*
+ * The inode at the path, with one lookup more, if the caller may search all
+ * directories on the way and read it.
+ */
+int control_find_inode(const struct control_request *request, const char *path,
+		       struct inode **out);
+
+/* Which files of the table are gone through. */
+struct control_walk {
+	bool is_booked; /* those alone that the books have something of */
+	/* For each that the caller may read; a negative result ends it. */
+	int (*each)(void *userdata, struct inode *inode);
+	void *userdata;
+};
+
+/*
+ * Goes through the known files at, or below, the request's path, or all of
+ * them, and tells how far it is. -EPIPE: the client has left.
+ */
+int control_walk(struct control_request *request,
+		 const struct control_walk *walk);
+
+/* What is foreign of files, and by whom it is mapped. */
+struct residue {
+	struct control_request *request;
+	json_t *array;
+	uint64_t count; /* so many there are; the array has the first ones */
+	struct mappers *mappers; /* looked at when they are needed */
+	bool has_looked;
+};
+
+void residue_init(struct residue *residue, struct control_request *request);
+
+/* Adds what a probe has found, and gives its bytes. */
+uint64_t residue_add(struct residue *residue, struct inode *inode,
+		     const struct charge_probe *probe);
+
+/* Puts it into the answer; or, after a failure, nowhere. */
+void residue_finish(struct residue *residue);
+void residue_discard(struct residue *residue);
+
+/* The inode's path as a string; and that of a cgroup by its inode number. */
+json_t *control_show_place(const struct control_request *request,
+			   struct inode *inode);
+json_t *control_show_owner(const struct control_request *request,
+			   uint64_t owner_ino);
+
+/* What a failure to look at one file means for the whole. 0: it's left out. */
+int control_skip(struct control_request *request, int r);
+
 /* The verbs, each in its file control_*.c. */
+int control_run_files(struct control_request *request);
+int control_run_verify(struct control_request *request);
+int control_run_claim(struct control_request *request);
+int control_run_drop(struct control_request *request);
 int control_run_events(struct control_request *request);
 int control_run_tree(struct control_request *request);
 

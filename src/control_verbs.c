@@ -17,84 +17,6 @@ static void set(json_t *object, const char *key, json_t *value)
 	json_object_set_new(object, key, value);
 }
 
-/* -- what the caller may see -- */
-
-/*
- * Whether the caller may have such access to what is there, by the rules of
- * the filesystem below: his rights are taken on for a moment. Root may ask
- * whoever has mounted, who then answers by his own.
- */
-static int check_access(const struct control_request *request,
-			struct inode *inode, int mode)
-{
-	struct inode_table *table = request->config->table;
-	char proc[PROC_FD_MAX];
-	int fd, r;
-
-	fd = inode_fd_get(table, inode);
-	if (fd < 0)
-		return fd;
-	r = request->is_master ? 0 : creds_assume_rights(&request->caller);
-	if (r == 0 &&
-	    faccessat(AT_FDCWD, proc_fd_path(proc, fd), mode, AT_EACCESS) < 0)
-		r = -errno;
-	if (!request->is_master)
-		creds_restore();
-	inode_fd_put(table, inode);
-	return r;
-}
-
-/* One step down: an inode with one lookup more in exchange for @dir's. */
-static int step_down(const struct control_request *request, struct inode *dir,
-		     const char *name, struct inode **out)
-{
-	struct inode_table *table = request->config->table;
-	struct inode *next;
-	struct stat st;
-	int r;
-
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return -EINVAL;
-	if (!S_ISDIR(dir->type))
-		return -ENOTDIR;
-	r = check_access(request, dir, X_OK);
-	if (r == 0)
-		r = inode_lookup(table, dir, name, &next, &st);
-	if (r < 0)
-		return r;
-	inode_set_place(table, next, dir, name);
-	inode_forget(table, dir, 1);
-	*out = next;
-	return 0;
-}
-
-/*
- * The inode at the path, with one lookup more, if the caller may search all
- * directories on the way and read it.
- */
-static int find_inode(const struct control_request *request, const char *path,
-		      struct inode **out)
-{
-	struct inode_table *table = request->config->table;
-	struct inode *inode = inode_table_root(table);
-	cleanup_free char *copy = strdup(path);
-	char *rest = copy;
-	char *name;
-	int r = copy ? 0 : -ENOMEM;
-
-	inode_ref(table, inode);
-	while (r == 0 && (name = strsep(&rest, "/")))
-		if (*name)
-			r = step_down(request, inode, name, &inode);
-	if (r == 0 && !S_ISLNK(inode->type))
-		r = check_access(request, inode, R_OK);
-	if (r < 0)
-		inode_forget(table, inode, 1);
-	else
-		*out = inode;
-	return r;
-}
-
 /* -- status -- */
 
 /* A refusal quotes the file: it is for those who may read that. */
@@ -110,7 +32,7 @@ static bool may_know(const char *reason, void *userdata)
 	if (end)
 		path = strndup(reason,
 			       (size_t)(end - reason) + strlen(RULEFILE_NAME));
-	if (!path || find_inode(request, path, &inode) < 0)
+	if (!path || control_find_inode(request, path, &inode) < 0)
 		return false;
 	inode_forget(request->config->table, inode, 1);
 	return true;
@@ -270,7 +192,7 @@ static int run_explain(struct control_request *request)
 	struct inode *inode = NULL;
 	int r;
 
-	r = find_inode(request, request->path, &inode);
+	r = control_find_inode(request, request->path, &inode);
 	if (r < 0)
 		return r;
 	r = explain(request, inode);
@@ -295,6 +217,17 @@ static const struct control_verb verbs[] = {
 	  .run = control_run_events },
 	{ .name = "metrics", .run = run_metrics },
 	{ .name = "tree", .run = control_run_tree },
+	{ .name = "files", .is_long = true, .run = control_run_files },
+	{ .name = "verify", .is_long = true, .run = control_run_verify },
+	{ .name = "claim",
+	  .masters_may = "claim",
+	  .is_long = true,
+	  .run = control_run_claim },
+	{ .name = "drop",
+	  .masters_may = "drop",
+	  .is_long = true,
+	  .needs_path = true,
+	  .run = control_run_drop },
 };
 
 const struct control_verb *control_find_verb(const char *name)

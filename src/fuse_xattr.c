@@ -132,7 +132,29 @@ static int get_foreign(struct fuse_front *front, struct inode *inode,
 	return r < 0 ? r : show_bytes(view.foreign_bytes, value);
 }
 
-/* There are no others: "sharers" has none as long as nobody counts them. */
+/* A line for each; what there is no room for goes unsaid. */
+static int get_sharers(struct fuse_front *front, struct inode *inode,
+		       char value[VALUE_MAX])
+{
+	struct charge_entry entry;
+	size_t len = 0;
+	int r;
+
+	r = charge_read_entry(front->charge, inode, &entry);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < entry.n_sharers; i++) {
+		const char *path = account_path(entry.sharers[i]);
+
+		if (len + strlen(path) + 2 > VALUE_MAX)
+			break;
+		len += (size_t)sprintf(value + len, "%s%s", len ? "\n" : "",
+				       path);
+	}
+	charge_entry_clear(&entry);
+	return len ? 0 : -ENODATA;
+}
+
 static const struct attribute {
 	const char *name;
 	bool of_pages; /* of regular files; it may take a charger to look */
@@ -144,6 +166,7 @@ static const struct attribute {
 	{ PREFIX "rule", false, get_rule },
 	{ PREFIX "resident", true, get_resident },
 	{ PREFIX "foreign", true, get_foreign },
+	{ PREFIX "sharers", true, get_sharers },
 };
 
 static const struct attribute *find_attribute(const char *name)

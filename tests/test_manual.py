@@ -100,7 +100,8 @@ def test_keys_are_documented():
 
 def test_names_of_attributes_are_documented():
     text = (DOC / "memcgfs.8.scd").read_text()
-    for name in ("target", "host", "rule", "resident", "foreign", "claim"):
+    for name in ("target", "host", "rule", "resident", "foreign",
+                 "sharers", "claim"):
         assert f"*user.memcgfs.{name}*" in text
 
 

@@ -71,8 +71,19 @@ def test_what_a_file_tells(files):
     assert get(mount.path, "rule") == "mount"
     for directory in ("sub", ""):
         assert get(mount / directory, "resident") == errno.ENODATA
-    for name in ("sharers", "claim", "nothing", ""):
+    for name in ("claim", "nothing", ""):
         assert get(mount / "plain", name) == errno.ENODATA
+
+
+def test_sharers_are_who_has_opened_it(files):
+    """But the host, and nobody else."""
+    place, mount = files, files.cover()
+    assert get(mount / "plain", "sharers") == errno.ENODATA
+    for cgroup in (place.reader, place.other, place.target):
+        place.run(actions.read_whole, mount / "plain", cgroup=cgroup)
+    assert sorted(get(mount / "plain", "sharers").split("\n")) == \
+        sorted([place.reader.path, place.other.path])
+    assert get(mount.path, "sharers") == errno.ENODATA
 
 
 @pytest.mark.parametrize("mode", ["io=auto", "io=strict"])

@@ -28,7 +28,12 @@ static bool needs_mount(const char *line, size_t size)
 {
 	json_t *asked = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
 	const char *name = json_string_value(json_object_get(asked, "verb"));
-	bool needs = name && strcmp(name, "explain") == 0;
+	static const char *const verbs[] = { "explain", "files", "tree",
+					     "verify" };
+	bool needs = false;
+
+	for (size_t i = 0; name && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		needs |= strcmp(name, verbs[i]) == 0;
 
 	json_decref(asked);
 	return needs;
