@@ -88,6 +88,7 @@ void charge_note_open(struct charge *charge,
 		account_contribute(books->host, account,
 				   known - resident_bytes);
 	inode_unlock(charge->table, inode);
+	account_unref(account);
 	inode_mark(charge->table, inode, INODE_CHARGED);
 }
 

@@ -224,16 +224,21 @@ const char *host_path(const struct host *host)
 
 /* -- openers -- */
 
+static bool was_here(const struct host *host, pid_t tid, uint64_t age_ns)
+{
+	struct account *account = openers_account(host->openers, tid, age_ns);
+	bool is_here;
+
+	is_here = account &&
+		  strcmp(account_path(account), host_path(host)) == 0;
+	account_unref(account);
+	return is_here;
+}
+
 bool host_has_thread(const struct host *host, pid_t tid)
 {
-	const struct account *account;
-
 	/* Who came since loses nothing but speed; who is there is asked. */
-	account = openers_account(host->openers, tid, ELSEWHERE_NS);
-	if (!account || strcmp(account_path(account), host_path(host)) != 0)
-		return false;
-	account = openers_account(host->openers, tid, 0);
-	return account && strcmp(account_path(account), host_path(host)) == 0;
+	return was_here(host, tid, ELSEWHERE_NS) && was_here(host, tid, 0);
 }
 
 /* -- room -- */

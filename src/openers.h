@@ -22,11 +22,13 @@ int openers_new(const struct cgroup_tree *tree, struct books *books,
 struct openers *openers_free(struct openers *openers);
 
 /*
- * The account of the thread's memory cgroup, as it was at most @age_ns ago:
- * good until the calling thread asks again. NULL: there is no such thread, or
- * it can't be seen from here.
+ * The account of the thread's memory cgroup, as it was at most @age_ns ago: a
+ * reference. NULL: there is no such thread, or it can't be seen from here.
  */
 struct account *openers_account(struct openers *openers, pid_t tid,
 				uint64_t age_ns);
+
+/* Forgets the accounts of threads that were last asked about before that. */
+void openers_expire(struct openers *openers, uint64_t before_ns);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 
 #define IDLE_BACKING_NS 10000000000ull
+#define IDLE_OPENER_NS UINT64_C(1000000000)
 
 /* -- readiness -- */
 
@@ -71,6 +72,7 @@ static void on_tick(void *userdata)
 	struct session *session = userdata;
 
 	backing_expire(session->table, now_ns() - IDLE_BACKING_NS);
+	openers_expire(session->openers, now_ns() - IDLE_OPENER_NS);
 	if (fuse_session_exited(session->fuse))
 		session_hurry(session);
 	session_tell_degraded(session);

@@ -222,7 +222,7 @@ def test_cgroups_come_and_go(place):
             assert figures(place, user)[3] > 0
         finally:
             user.remove()
-        assert eventually(lambda: user.path not in tree(place))
+        assert eventually(lambda: user.path not in tree(place), limit=10)
     assert becomes(place, place.target, 1, 1, 0, 0)
 
 
@@ -238,7 +238,7 @@ def test_a_thousand_passing_users(place):
         for user in users:
             user.remove()
     assert eventually(lambda: not any("passing" in path
-                                      for path in tree(place)))
+                                      for path in tree(place)), limit=10)
 
 
 def test_a_target_that_is_made_anew(place):

@@ -46,6 +46,15 @@ static struct desk *get_desk(void **state)
 	return desk;
 }
 
+/* Asks, and gives the answer back at once: an address to compare. */
+static struct account *ask(struct desk *desk, pid_t tid, uint64_t age_ns)
+{
+	struct account *account = openers_account(desk->openers, tid, age_ns);
+
+	account_unref(account);
+	return account;
+}
+
 static void test_the_same_account_again(void **state)
 {
 	struct desk *desk = get_desk(state);
@@ -54,9 +63,9 @@ static void test_the_same_account_again(void **state)
 	account = openers_account(desk->openers, getpid(), UINT64_MAX);
 	assert_non_null(account);
 	assert_string_equal(account_path(account), desk->path);
-	assert_ptr_equal(openers_account(desk->openers, getpid(), 0), account);
-	assert_ptr_equal(openers_account(desk->openers, getpid(), UINT64_MAX),
-			 account);
+	assert_ptr_equal(ask(desk, getpid(), 0), account);
+	assert_ptr_equal(ask(desk, getpid(), UINT64_MAX), account);
+	account_unref(account);
 }
 
 static void test_nobody(void **state)
@@ -66,22 +75,70 @@ static void test_nobody(void **state)
 
 	if (pid == 0)
 		_exit(0);
-	assert_non_null(openers_account(desk->openers, pid, 0));
+	assert_non_null(ask(desk, pid, 0));
 	waitpid(pid, NULL, 0);
 	/* What was seen holds for as long as the caller says. */
-	assert_non_null(openers_account(desk->openers, pid, UINT64_MAX));
-	assert_null(openers_account(desk->openers, pid, 0));
-	assert_null(openers_account(desk->openers, 0, UINT64_MAX));
-	assert_null(openers_account(desk->openers, -1, 0));
+	assert_non_null(ask(desk, pid, UINT64_MAX));
+	assert_null(ask(desk, pid, 0));
+	assert_null(ask(desk, 0, UINT64_MAX));
+	assert_null(ask(desk, -1, 0));
 }
 
-static void *ask(void *arg)
+static size_t count_accounts(struct desk *desk)
+{
+	struct account_view *views;
+	size_t n;
+
+	books_prune(desk->books);
+	assert_int_equal(books_view(desk->books, &views, &n), 0);
+	books_view_free(views, n);
+	return n;
+}
+
+/* What is kept for the next time holds no account for ever. */
+static void test_expiry(void **state)
+{
+	struct desk *desk = get_desk(state);
+	uint64_t before = now_ns();
+	size_t known;
+
+	assert_non_null(ask(desk, getpid(), 0));
+	known = count_accounts(desk);
+	assert_true(known > 1 || strcmp(desk->path, "/") == 0);
+	openers_expire(desk->openers, before);
+	assert_int_equal(count_accounts(desk), known);
+	openers_expire(desk->openers, UINT64_MAX);
+	assert_int_equal(count_accounts(desk), 1); /* the root */
+	assert_non_null(ask(desk, getpid(), UINT64_MAX));
+	assert_int_equal(count_accounts(desk), known);
+}
+
+static void *ask_all(void *arg)
 {
 	struct desk *desk = arg;
 
-	for (pid_t pid = 1; pid < 100; pid++)
-		openers_account(desk->openers, pid, 0);
-	return openers_account(desk->openers, getpid(), 0);
+	for (int round = 0; round < UNIT_ROUNDS(100); round++)
+		for (pid_t pid = 1; pid < 20; pid++)
+			ask(desk, pid, 1000000);
+	return ask(desk, getpid(), 0);
+}
+
+/* While others ask: who takes a reference out of a cache has it alone. */
+static void test_expiry_while_others_ask(void **state)
+{
+	struct desk *desk = get_desk(state);
+	pthread_t threads[3];
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, ask_all, desk), 0);
+	for (int i = 0; i < UNIT_ROUNDS(1000); i++) {
+		openers_expire(desk->openers, now_ns());
+		books_prune(desk->books);
+	}
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(count_accounts(desk), 1);
 }
 
 /* A worker that ends gives back what it has kept: books_free() would tell. */
@@ -91,7 +148,7 @@ static void test_a_thread_ends(void **state)
 	void *account;
 	pthread_t thread;
 
-	assert_int_equal(pthread_create(&thread, NULL, ask, desk), 0);
+	assert_int_equal(pthread_create(&thread, NULL, ask_all, desk), 0);
 	pthread_join(thread, &account);
 	assert_non_null(account);
 }
@@ -103,6 +160,10 @@ int main(void)
 						desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_nobody, desk_setup,
 						desk_teardown),
+		cmocka_unit_test_setup_teardown(test_expiry, desk_setup,
+						desk_teardown),
+		cmocka_unit_test_setup_teardown(test_expiry_while_others_ask,
+						desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_a_thread_ends, desk_setup,
 						desk_teardown),
 	};
