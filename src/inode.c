@@ -18,7 +18,7 @@
 
 struct shard {
 	pthread_mutex_t lock;
-	struct inode *inodes; /* uthash head */
+	struct hash inodes;
 	struct list fd_lru; /* unused O_PATH fds, the latest used first */
 	unsigned int fd_count;
 	struct inode_idle idle;
@@ -47,7 +47,7 @@ static size_t key_size(const struct file_handle *handle)
 	return sizeof(uint32_t) + sizeof(*handle) + handle->handle_bytes;
 }
 
-/* FNV-1a; the low bits pick the shard, uthash uses all. */
+/* FNV-1a; the top bits pick the shard, the low ones a bucket. */
 static uint32_t key_hash(const struct key *key)
 {
 	const unsigned char *p = (const unsigned char *)&key->device;
@@ -67,7 +67,7 @@ static struct shard *shard_of(struct inode_table *table, uint32_t hash)
 static struct shard *inode_shard(struct inode_table *table,
 				 const struct inode *inode)
 {
-	return shard_of(table, inode->hh.hashv);
+	return shard_of(table, inode->link.hash);
 }
 
 _Static_assert(SHARDS == 1 << (32 - 26), "the hash's top bits pick a shard");
@@ -109,7 +109,8 @@ bool inode_table_next(struct inode_table *table, unsigned int *part,
 		      bool (*wanted)(const struct inode *inode),
 		      struct inode ***found, size_t *count)
 {
-	struct inode *inode, *next;
+	struct hash_link *link = NULL;
+	struct inode *inode;
 	struct shard *shard;
 	size_t max;
 
@@ -119,15 +120,14 @@ bool inode_table_next(struct inode_table *table, unsigned int *part,
 		return false;
 	shard = &table->shards[(*part)++];
 	pthread_mutex_lock(&shard->lock);
-	max = HASH_COUNT(shard->inodes);
+	max = shard->inodes.count;
 	pthread_mutex_unlock(&shard->lock);
 	*found = calloc(max + 1, sizeof(**found));
 	if (!*found)
 		return true;
 	pthread_mutex_lock(&shard->lock);
-	HASH_ITER(hh, shard->inodes, inode, next) {
-		if (*count == max)
-			break;
+	while (*count < max && (link = hash_next(&shard->inodes, link))) {
+		inode = container_of(link, struct inode, link);
 		if (!wanted(inode))
 			continue;
 		inode->lookups++;
@@ -253,7 +253,7 @@ uint64_t inode_table_count(struct inode_table *table)
 
 	for (int i = 0; i < SHARDS; i++) {
 		pthread_mutex_lock(&table->shards[i].lock);
-		count += HASH_COUNT(table->shards[i].inodes);
+		count += table->shards[i].inodes.count;
 		pthread_mutex_unlock(&table->shards[i].lock);
 	}
 	return count;
@@ -311,7 +311,7 @@ static struct inode *inode_alloc(const struct key *key, const struct stat *st)
 	struct inode *inode;
 
 	inode = calloc(1, offsetof(struct inode, device) +
-				  key_size(&key->handle) + sizeof(uint64_t));
+				  key_size(&key->handle));
 	if (!inode)
 		return NULL;
 	memcpy(&inode->device, &key->device, key_size(&key->handle));
@@ -330,11 +330,17 @@ _Static_assert(offsetof(struct key, handle) - offsetof(struct key, device) ==
 static struct inode *shard_find(struct shard *shard, const struct key *key,
 				uint32_t hash)
 {
+	struct hash_link *link = hash_find(&shard->inodes, hash);
 	struct inode *inode;
 
-	HASH_FIND_BYHASHVALUE(hh, shard->inodes, &key->device,
-			      key_size(&key->handle), hash, inode);
-	return inode;
+	for (; link; link = hash_find_next(link)) {
+		inode = container_of(link, struct inode, link);
+		if (inode->handle.handle_bytes == key->handle.handle_bytes &&
+		    memcmp(&inode->device, &key->device,
+			   key_size(&key->handle)) == 0)
+			return inode;
+	}
+	return NULL;
 }
 
 /* Under the shard's lock: an fd that is one too many, to be closed; or -1. */
@@ -383,9 +389,7 @@ static struct inode *inode_get(struct inode_table *table, const struct key *key,
 	inode = shard_find(shard, key, hash);
 	if (!inode && made) {
 		inode = steal_ptr(&made);
-		HASH_ADD_KEYPTR_BYHASHVALUE(hh, shard->inodes, &inode->device,
-					    key_size(&inode->handle), hash,
-					    inode);
+		hash_add(&shard->inodes, &inode->link, hash);
 	}
 	if (inode) {
 		inode->lookups++;
@@ -581,7 +585,7 @@ static bool inode_unref(struct inode_table *table, struct shard *shard,
 				shard_unmark(shard, inode, mark);
 	if (inode->lookups || atomic_load(&inode->children))
 		return false;
-	HASH_DELETE(hh, shard->inodes, inode);
+	hash_del(&shard->inodes, &inode->link);
 	if (inode->fd >= 0 && !inode->fd_pinned)
 		shard->fd_count--;
 	list_del(&inode->fd_link);
@@ -790,17 +794,23 @@ int inode_table_new(int root_fd, const struct inode_limits *limits,
 	return 0;
 }
 
+static void shard_clear(struct inode_table *table, struct shard *shard)
+{
+	struct hash_link *link, *next;
+
+	for (link = hash_next(&shard->inodes, NULL); link; link = next) {
+		next = hash_next(&shard->inodes, link);
+		inode_free_one(table, container_of(link, struct inode, link));
+	}
+	hash_clear(&shard->inodes);
+}
+
 struct inode_table *inode_table_free(struct inode_table *table)
 {
-	struct inode *inode, *next;
-
 	if (!table)
 		return NULL;
 	for (int i = 0; i < SHARDS; i++) {
-		HASH_ITER(hh, table->shards[i].inodes, inode, next) {
-			HASH_DELETE(hh, table->shards[i].inodes, inode);
-			inode_free_one(table, inode);
-		}
+		shard_clear(table, &table->shards[i]);
 		pthread_mutex_destroy(&table->shards[i].lock);
 	}
 	devices_clear(&table->devices);

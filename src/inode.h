@@ -16,6 +16,7 @@
 
 #include "account_file.h"
 #include "devices.h"
+#include "hash.h"
 #include "list.h"
 #include "pagecache_shadow.h"
 
@@ -23,7 +24,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
-#include <uthash.h>
 
 struct backing;
 struct binding;
@@ -51,7 +51,7 @@ struct inode_pages {
 };
 
 struct inode {
-	UT_hash_handle hh; /* shard lock */
+	struct hash_link link; /* shard lock */
 	struct backing *backing; /* shard lock; see backing.h */
 	struct inode_pages *pages; /* shard lock to set; then fixed */
 	uint64_t lookups; /* shard lock: the kernel's, and of users */
@@ -73,17 +73,17 @@ struct inode {
 	_Atomic unsigned char marks; /* bits of inode_mark; shard lock to set */
 	bool is_watched; /* shard lock; see charge_drift.c */
 	uint8_t residue_flags; /* shard lock; see residency_reason() */
+	_Atomic uint32_t children; /* that hold it; see inode_child_get() */
 	/* Where it was last seen, see inode_place.h; shard lock. */
 	struct inode *parent; /* NULL: nowhere; it holds a child of it */
 	char *name;
-	_Atomic uint32_t children; /* that hold it; see inode_child_get() */
+	struct rule_dir *rule_dir; /* shard lock; of directories */
+	struct pin_state *pin; /* shard lock; see charge_pin.c */
 	/* Which rule holds, and when that was looked up: see rulebook.h. */
 	_Atomic(const struct binding *) binding;
 	_Atomic uint32_t rule_epoch;
 	_Atomic uint32_t rule_serial;
 	_Atomic uint32_t rule_ms;
-	struct rule_dir *rule_dir; /* shard lock; of directories */
-	struct pin_state *pin; /* shard lock; see charge_pin.c */
 	/* The key: from here to the end of the handle. */
 	uint32_t device;
 	struct file_handle handle;
