@@ -7,25 +7,20 @@
 #include <assert.h>
 #include <string.h>
 
-/*
- * Whoever uses the file, and whoever carries it as shared for sharers at or
- * below it. Both are few, and looked for one after the other.
- */
-struct account_use {
-	struct account *account; /* a reference */
-	uint32_t last_s; /* of a user: when it was last seen */
-	uint32_t is_user : 1;
-	uint32_t sharers : 31; /* at it, or below */
-};
-
 /* -- uses -- */
+
+static struct account_use *uses_of(const struct account_file *file)
+{
+	return file->has_many ? file->uses.many :
+				(struct account_use *)&file->uses.one;
+}
 
 static struct account_use *find_use(const struct account_file *file,
 				    const struct account *account)
 {
 	for (uint32_t i = 0; i < file->n_uses; i++)
-		if (file->uses[i].account == account)
-			return &file->uses[i];
+		if (uses_of(file)[i].account == account)
+			return &uses_of(file)[i];
 	return NULL;
 }
 
@@ -37,7 +32,7 @@ static struct account_use *get_use(struct account_file *file,
 
 	if (use)
 		return use;
-	use = &file->uses[file->n_uses++];
+	use = &uses_of(file)[file->n_uses++];
 	*use = (struct account_use){ .account = account_ref(account) };
 	return use;
 }
@@ -70,38 +65,39 @@ static int reserve_uses(struct account_file *file, struct account *user)
 	for (carrier = first_carrier(file, user); carrier;
 	     carrier = next_carrier(file, carrier))
 		missing += carrier != user && !find_use(file, carrier);
-	if (!missing)
+	if (!missing || file->n_uses + missing == 1)
 		return 0;
-	uses = realloc(file->uses, (file->n_uses + missing) * sizeof(*uses));
+	uses = realloc(file->has_many ? file->uses.many : NULL,
+		       (file->n_uses + missing) * sizeof(*uses));
 	if (!uses)
 		return -ENOMEM;
-	file->uses = uses;
+	if (!file->has_many && file->n_uses)
+		*uses = file->uses.one;
+	file->uses.many = uses;
+	file->has_many = true;
 	return 0;
 }
 
 /* Of those who neither use nor carry it any more, nothing is kept. */
 static void sweep_uses(struct account_file *file)
 {
-	struct account_use *smaller;
+	struct account_use *uses = uses_of(file);
+	struct account_use last;
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < file->n_uses; i++) {
-		if (file->uses[i].is_user || file->uses[i].sharers)
-			file->uses[kept++] = file->uses[i];
+		if (uses[i].is_user || uses[i].sharers)
+			uses[kept++] = uses[i];
 		else
-			account_unref(file->uses[i].account);
+			account_unref(uses[i].account);
 	}
-	if (kept == file->n_uses)
+	file->n_uses = kept & INT32_MAX;
+	if (!file->has_many || kept > 1)
 		return;
-	file->n_uses = kept;
-	if (!kept) {
-		free(file->uses);
-		file->uses = NULL;
-		return;
-	}
-	smaller = realloc(file->uses, kept * sizeof(*smaller));
-	if (smaller)
-		file->uses = smaller;
+	last = uses[0];
+	free(uses);
+	file->uses.one = last;
+	file->has_many = false;
 }
 
 static void carry(struct account_file *file, struct account *user)
@@ -129,8 +125,8 @@ static void uncarry(struct account_file *file, struct account *user)
 static void change_carried(struct account_file *file, int64_t bytes)
 {
 	for (uint32_t i = 0; bytes && i < file->n_uses; i++)
-		if (file->uses[i].sharers)
-			account_change_shared(file->uses[i].account, bytes);
+		if (uses_of(file)[i].sharers)
+			account_change_shared(uses_of(file)[i].account, bytes);
 }
 
 /* -- payers -- */
@@ -145,7 +141,7 @@ static bool is_own(const struct account_file *file,
 	bool is_used = false;
 
 	for (uint32_t i = 0; i < file->n_uses; i++) {
-		const struct account_use *use = &file->uses[i];
+		const struct account_use *use = &uses_of(file)[i];
 
 		if (!use->is_user || use->account == apart)
 			continue;
@@ -300,14 +296,14 @@ static int take_uses(struct account_file *next, const struct account_file *old)
 	int r;
 
 	for (uint32_t i = 0; i < old->n_uses; i++) {
-		if (!old->uses[i].is_user)
+		if (!uses_of(old)[i].is_user)
 			continue;
-		r = reserve_uses(next, old->uses[i].account);
+		r = reserve_uses(next, uses_of(old)[i].account);
 		if (r < 0)
 			return r;
-		use = get_use(next, old->uses[i].account);
+		use = get_use(next, uses_of(old)[i].account);
 		use->is_user = true;
-		use->last_s = old->uses[i].last_s;
+		use->last_s = uses_of(old)[i].last_s;
 		carry(next, use->account);
 	}
 	return 0;
@@ -318,8 +314,9 @@ static void release(struct account_file *file)
 {
 	unref_parts(file->foreign, file->n_foreign);
 	for (uint32_t i = 0; i < file->n_uses; i++)
-		account_unref(file->uses[i].account);
-	free(file->uses);
+		account_unref(uses_of(file)[i].account);
+	if (file->has_many)
+		free(file->uses.many);
 	account_unref(file->host);
 	*file = (struct account_file){ 0 };
 }
@@ -401,7 +398,7 @@ static void forget_use(struct account_file *file, struct account_use *use)
 void account_file_decay(struct account_file *file, uint32_t before_s)
 {
 	for (uint32_t i = 0; i < file->n_uses; i++) {
-		struct account_use *use = &file->uses[i];
+		struct account_use *use = &uses_of(file)[i];
 
 		if (use->is_user && use->last_s < before_s)
 			forget_use(file, use);
@@ -441,8 +438,8 @@ const struct account *account_file_sharer(const struct account_file *file,
 					  size_t n)
 {
 	for (uint32_t i = 0; i < file->n_uses; i++)
-		if (is_sharer(file, &file->uses[i]) && n-- == 0)
-			return file->uses[i].account;
+		if (is_sharer(file, &uses_of(file)[i]) && n-- == 0)
+			return uses_of(file)[i].account;
 	return NULL;
 }
 
@@ -451,7 +448,7 @@ size_t account_file_sharers(const struct account_file *file)
 	size_t count = 0;
 
 	for (uint32_t i = 0; i < file->n_uses; i++)
-		count += is_sharer(file, &file->uses[i]);
+		count += is_sharer(file, &uses_of(file)[i]);
 	return count;
 }
 
@@ -460,7 +457,7 @@ struct account *account_file_last_user(const struct account_file *file)
 	const struct account_use *last = NULL;
 
 	for (uint32_t i = 0; i < file->n_uses; i++) {
-		const struct account_use *use = &file->uses[i];
+		const struct account_use *use = &uses_of(file)[i];
 
 		if (use->is_user && (!last || use->last_s > last->last_s))
 			last = use;

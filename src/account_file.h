@@ -10,6 +10,17 @@
 #include "accounting.h"
 
 /*
+ * Whoever uses the file, and whoever carries it as shared for sharers at or
+ * below it. Both are few, and looked for one after the other.
+ */
+struct account_use {
+	struct account *account; /* a reference */
+	uint32_t last_s; /* of a user: when it was last seen */
+	uint32_t is_user : 1;
+	uint32_t sharers : 31; /* at it, or below */
+};
+
+/*
  * A zeroed one is empty. Each part remembers what it took, so that undoing it
  * is exact.
  */
@@ -17,9 +28,13 @@ struct account_file {
 	struct account *host; /* who is to pay; a reference; NULL: nobody */
 	uint64_t host_bytes; /* and pays that */
 	struct account_part *foreign; /* what others pay */
-	struct account_use *uses; /* who uses it, and who carries it for them */
+	union { /* who uses it, and who carries it for them; most have one */
+		struct account_use one;
+		struct account_use *many;
+	} uses;
 	uint32_t n_foreign;
-	uint32_t n_uses; /* both kinds */
+	uint32_t n_uses : 31; /* both kinds */
+	uint32_t has_many : 1;
 };
 
 struct account_part {

@@ -100,6 +100,24 @@ static void look_at(struct bookkeeper *bookkeeper, struct inode *inode,
 	allowance_spend(&bookkeeper->allowance, used_ns(bookkeeper) - before);
 }
 
+static bool is_charged(const struct inode *inode)
+{
+	return inode_is_marked(inode, INODE_CHARGED);
+}
+
+/* The next part of the table; to look through it is work, too. */
+static bool next_part(struct bookkeeper *bookkeeper, unsigned int *part,
+		      struct inode ***found, size_t *count)
+{
+	uint64_t before = thread_ns();
+	bool is_there;
+
+	is_there = inode_table_next(bookkeeper->config.table, part, is_charged,
+				    found, count);
+	allowance_spend(&bookkeeper->allowance, thread_ns() - before);
+	return is_there;
+}
+
 static void look_at_all(struct bookkeeper *bookkeeper, const struct task *task)
 {
 	struct inode_table *table = bookkeeper->config.table;
@@ -108,8 +126,7 @@ static void look_at_all(struct bookkeeper *bookkeeper, const struct task *task)
 	bool goes_on = true;
 	size_t count;
 
-	while (goes_on &&
-	       inode_marked_next(table, INODE_CHARGED, &part, &found, &count)) {
+	while (goes_on && next_part(bookkeeper, &part, &found, &count)) {
 		for (size_t i = 0; i < count; i++) {
 			goes_on = goes_on && rest(bookkeeper);
 			if (goes_on)
@@ -117,7 +134,7 @@ static void look_at_all(struct bookkeeper *bookkeeper, const struct task *task)
 			inode_forget(table, found[i], 1);
 		}
 		free(found);
-		goes_on = goes_on && !is_stopped(bookkeeper, 0);
+		goes_on = goes_on && rest(bookkeeper);
 	}
 }
 

@@ -127,15 +127,19 @@ static bool is_file(const struct inode *inode)
 	return S_ISREG(inode->type);
 }
 
+static bool is_booked(const struct inode *inode)
+{
+	return is_file(inode) && inode_is_marked(inode, INODE_CHARGED);
+}
+
 static bool next_part(struct walker *walker, unsigned int *part,
 		      struct inode ***found, size_t *count)
 {
 	struct inode_table *table = walker->request->config->table;
 
-	if (walker->walk->is_booked)
-		return inode_marked_next(table, INODE_CHARGED, part, found,
-					 count);
-	return inode_table_next(table, part, is_file, found, count);
+	return inode_table_next(table, part,
+				walker->walk->is_booked ? is_booked : is_file,
+				found, count);
 }
 
 static int look_at_all(struct walker *walker)

@@ -22,8 +22,8 @@ struct shard {
 	struct list fd_lru; /* unused O_PATH fds, the latest used first */
 	unsigned int fd_count;
 	struct inode_idle idle;
-	struct list marked[INODE_MARKS]; /* of inode_pages, the latest first */
-	unsigned int marked_count[INODE_MARKS];
+	struct list exposed; /* of inode_pages, the latest first */
+	unsigned int exposed_count;
 } __attribute__((aligned(64)));
 
 struct inode_table {
@@ -137,7 +137,7 @@ bool inode_table_next(struct inode_table *table, unsigned int *part,
 	return true;
 }
 
-static bool is_marked(const struct inode *inode, enum inode_mark mark)
+bool inode_is_marked(const struct inode *inode, enum inode_mark mark)
 {
 	return atomic_load_explicit(&inode->marks, memory_order_relaxed) &
 	       1u << mark;
@@ -148,7 +148,7 @@ unsigned int inode_count_marks(const struct inode *inode)
 	unsigned int count = 0;
 
 	for (int mark = 0; mark < INODE_MARKS; mark++)
-		count += is_marked(inode, mark);
+		count += inode_is_marked(inode, mark);
 	return count;
 }
 
@@ -180,15 +180,17 @@ void inode_mark(struct inode_table *table, struct inode *inode,
 	struct shard *shard = inode_shard(table, inode);
 
 	/* Whoever takes the mark off has seen that the caller isn't there. */
-	if (is_marked(inode, mark))
+	if (inode_is_marked(inode, mark))
 		return;
 	pthread_mutex_lock(&shard->lock);
-	if (!is_marked(inode, mark)) {
+	if (!inode_is_marked(inode, mark)) {
 		atomic_fetch_or_explicit(&inode->marks, 1u << mark,
 					 memory_order_relaxed);
-		list_add(&shard->marked[mark], &inode->pages->marked[mark]);
-		shard->marked_count[mark]++;
 		inode->lookups++;
+		if (mark == INODE_EXPOSED) {
+			list_add(&shard->exposed, &inode->pages->exposed_link);
+			shard->exposed_count++;
+		}
 	}
 	pthread_mutex_unlock(&shard->lock);
 }
@@ -199,9 +201,11 @@ static void shard_unmark(struct shard *shard, struct inode *inode,
 {
 	atomic_fetch_and_explicit(&inode->marks, (unsigned char)~(1u << mark),
 				  memory_order_relaxed);
-	list_del(&inode->pages->marked[mark]);
-	shard->marked_count[mark]--;
 	inode->lookups--;
+	if (mark == INODE_EXPOSED) {
+		list_del(&inode->pages->exposed_link);
+		shard->exposed_count--;
+	}
 }
 
 void inode_unmark(struct inode_table *table, struct inode *inode,
@@ -211,13 +215,13 @@ void inode_unmark(struct inode_table *table, struct inode *inode,
 	struct shard *shard = inode_shard(table, inode);
 
 	pthread_mutex_lock(&shard->lock);
-	if (is_marked(inode, mark) && !stays(inode))
+	if (inode_is_marked(inode, mark) && !stays(inode))
 		shard_unmark(shard, inode, mark);
 	pthread_mutex_unlock(&shard->lock);
 }
 
-bool inode_marked_next(struct inode_table *table, enum inode_mark mark,
-		       unsigned int *part, struct inode ***found, size_t *count)
+bool inode_exposed_next(struct inode_table *table, unsigned int *part,
+			struct inode ***found, size_t *count)
 {
 	struct inode *inode;
 	struct shard *shard;
@@ -230,15 +234,15 @@ bool inode_marked_next(struct inode_table *table, enum inode_mark mark,
 		return false;
 	shard = &table->shards[(*part)++];
 	pthread_mutex_lock(&shard->lock);
-	max = shard->marked_count[mark];
+	max = shard->exposed_count;
 	pthread_mutex_unlock(&shard->lock);
 	*found = max ? calloc(max, sizeof(**found)) : NULL;
 	if (!*found)
 		return true;
 	pthread_mutex_lock(&shard->lock);
-	for (link = shard->marked[mark].next;
-	     link != &shard->marked[mark] && *count < max; link = link->next) {
-		inode = container_of(link - mark, struct inode_pages, marked[0])
+	for (link = shard->exposed.next;
+	     link != &shard->exposed && *count < max; link = link->next) {
+		inode = container_of(link, struct inode_pages, exposed_link)
 				->inode;
 		inode->lookups++;
 		(*found)[(*count)++] = inode;
@@ -310,8 +314,8 @@ static struct inode *inode_alloc(const struct key *key, const struct stat *st)
 {
 	struct inode *inode;
 
-	inode = calloc(1, offsetof(struct inode, device) +
-				  key_size(&key->handle));
+	inode = calloc(1,
+		       offsetof(struct inode, device) + key_size(&key->handle));
 	if (!inode)
 		return NULL;
 	memcpy(&inode->device, &key->device, key_size(&key->handle));
@@ -581,7 +585,7 @@ static bool inode_unref(struct inode_table *table, struct shard *shard,
 	inode->lookups -= lookups;
 	if (inode->fd_pinned && inode->lookups == inode_count_marks(inode))
 		for (int mark = 0; mark < INODE_MARKS; mark++)
-			if (is_marked(inode, mark))
+			if (inode_is_marked(inode, mark))
 				shard_unmark(shard, inode, mark);
 	if (inode->lookups || atomic_load(&inode->children))
 		return false;
@@ -781,8 +785,7 @@ int inode_table_new(int root_fd, const struct inode_limits *limits,
 		pthread_mutex_init(&table->shards[i].lock, NULL);
 		list_init(&table->shards[i].fd_lru);
 		list_init(&table->shards[i].idle.list);
-		for (int mark = 0; mark < INODE_MARKS; mark++)
-			list_init(&table->shards[i].marked[mark]);
+		list_init(&table->shards[i].exposed);
 	}
 	r = table_add_root(table, root_fd);
 	close_fd(root_fd);

@@ -47,7 +47,7 @@ struct inode_pages {
 	struct inode *inode;
 	struct pagecache_shadow shadow;
 	struct account_file account; /* what the books have */
-	struct list marked[INODE_MARKS];
+	struct list exposed_link;
 };
 
 struct inode {
@@ -225,10 +225,11 @@ void inode_unmark(struct inode_table *table, struct inode *inode,
 /* How many marks it has, and lookups of itself. */
 unsigned int inode_count_marks(const struct inode *inode);
 
-/* As inode_table_next(), for those that are so marked; of all. */
-bool inode_marked_next(struct inode_table *table, enum inode_mark mark,
-		       unsigned int *part, struct inode ***found,
-		       size_t *count);
+bool inode_is_marked(const struct inode *inode, enum inode_mark mark);
+
+/* As inode_table_next(), for those that are exposed, without a look at all. */
+bool inode_exposed_next(struct inode_table *table, unsigned int *part,
+			struct inode ***found, size_t *count);
 
 /* Calls @fn for each shard's idle list, its lock held. */
 void inode_table_each_idle(struct inode_table *table,

@@ -87,8 +87,7 @@ static void pass(struct reconciler *reconciler)
 	unsigned int part = 0;
 	size_t count;
 
-	while (goes_on &&
-	       inode_marked_next(table, INODE_EXPOSED, &part, &found, &count)) {
+	while (goes_on && inode_exposed_next(table, &part, &found, &count)) {
 		goes_on = !is_stopped(reconciler, 0);
 		for (size_t i = 0; i < count; i++) {
 			goes_on = goes_on && rest(reconciler);

@@ -550,8 +550,7 @@ static unsigned int count_exposed(struct place *place, struct inode *inode)
 	struct inode **found;
 	size_t count;
 
-	while (inode_marked_next(place->table, INODE_EXPOSED, &part, &found,
-				 &count)) {
+	while (inode_exposed_next(place->table, &part, &found, &count)) {
 		for (size_t i = 0; i < count; i++) {
 			assert_ptr_equal(found[i], inode);
 			forget(place, found[i], 1);
