@@ -69,6 +69,15 @@ static bool has_entry(const struct inode *inode)
 	       inode->pages->account.n_uses;
 }
 
+/* Whether the account is one more of those who share the file. */
+static bool use_and_see(struct account_file *books, struct account *account)
+{
+	size_t before = account_file_sharers(books);
+
+	account_file_use(books, account, seconds_now());
+	return account_file_sharers(books) > before;
+}
+
 void charge_note_open(struct charge *charge,
 		      const struct charge_request *request,
 		      uint64_t resident_bytes)
@@ -77,11 +86,14 @@ void charge_note_open(struct charge *charge,
 		openers_account(charge->openers, request->tid, OPENER_AGE_NS);
 	struct inode *inode = request->inode;
 	struct account_file *books = &inode->pages->account;
+	bool shares = false;
 	uint64_t known;
 
 	inode_lock(charge->table, inode);
 	charge_set_payer(inode, binding_of(charge, inode)->host);
-	if (account)
+	if (account && events_are_followed(charge->events))
+		shares = use_and_see(books, account);
+	else if (account)
 		account_file_use(books, account, seconds_now());
 	known = account_file_resident(books);
 	if (account && books->host && known > resident_bytes)
@@ -90,6 +102,12 @@ void charge_note_open(struct charge *charge,
 	inode_unlock(charge->table, inode);
 	account_unref(account);
 	inode_mark(charge->table, inode, INODE_CHARGED);
+	if (shares)
+		charge_tell(charge, inode,
+			    (struct event){
+				    .kind = EVENT_share,
+				    .account = account_path(account),
+			    });
 }
 
 void charge_count(struct charge *charge, struct inode *inode, int fd)

@@ -260,7 +260,7 @@ def prometheus(place, port, new_scratch):
             stdout=log, stderr=log, preexec_fn=act.prepare)
 
     def query(what):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it isn't ready yet
             url = f"/api/v1/query?query={what}"
             return json.loads(get(own, url)[2])["data"]["result"]
 
