@@ -187,6 +187,12 @@ int charge_enter(struct charge *charge, struct inode *inode,
 
 /* -- counting again -- */
 
+/* Under the lock: somebody has it open here. */
+static bool is_open(const struct inode *inode)
+{
+	return inode->backing && inode->backing->opens;
+}
+
 /* More pages than were known, in a file that nobody has open here. */
 static bool is_strange(struct charge *charge, struct inode *inode,
 		       uint64_t resident_bytes)
@@ -195,8 +201,7 @@ static bool is_strange(struct charge *charge, struct inode *inode,
 	bool is_strange;
 
 	inode_lock(charge->table, inode);
-	is_strange = books->host &&
-		     !(inode->backing && inode->backing->opens) &&
+	is_strange = books->host && !is_open(inode) &&
 		     resident_bytes > account_file_resident(books);
 	inode_unlock(charge->table, inode);
 	return is_strange;
@@ -229,6 +234,27 @@ static void take_strange(struct charge *charge, struct inode *inode)
 	charge_close_backing(charge, backing);
 }
 
+/*
+ * One whose last name went beside the mount lives on, pages and all, as long
+ * as somebody has it open; the fds that are kept for the next open shall not.
+ */
+static void let_go_of_removed(struct charge *charge, struct inode *inode,
+			      int fd)
+{
+	struct stat st;
+	bool is_used;
+
+	if (fstat(fd, &st) < 0 || st.st_nlink)
+		return;
+	inode_lock(charge->table, inode);
+	is_used = is_open(inode);
+	inode_unlock(charge->table, inode);
+	if (is_used)
+		return;
+	backing_drop_idle(charge->table, inode);
+	inode_fd_drop(charge->table, inode);
+}
+
 static int count_again(struct charge *charge, struct inode *inode)
 {
 	cleanup_close int fd = -1;
@@ -238,6 +264,7 @@ static int count_again(struct charge *charge, struct inode *inode)
 	fd = inode_open(charge->table, inode, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return fd;
+	let_go_of_removed(charge, inode, fd);
 	r = residency_count(fd, 0, 0, &pages);
 	if (r < 0)
 		return r;

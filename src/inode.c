@@ -706,6 +706,21 @@ void inode_fd_put(struct inode_table *table, struct inode *inode)
 		inode_free(table, inode);
 }
 
+void inode_fd_drop(struct inode_table *table, struct inode *inode)
+{
+	struct shard *shard = inode_shard(table, inode);
+	int fd = -1;
+
+	pthread_mutex_lock(&shard->lock);
+	if (inode->fd >= 0 && !inode->fd_users && !inode->fd_pinned) {
+		list_del(&inode->fd_link);
+		shard->fd_count--;
+		fd = steal_fd(&inode->fd);
+	}
+	pthread_mutex_unlock(&shard->lock);
+	close_fd(fd);
+}
+
 void inode_fd_unpin(struct inode_table *table, struct inode *inode)
 {
 	struct shard *shard = inode_shard(table, inode);

@@ -176,6 +176,9 @@ void inode_child_put(struct inode_table *table, struct inode *inode);
 int inode_fd_get(struct inode_table *table, struct inode *inode);
 void inode_fd_put(struct inode_table *table, struct inode *inode);
 
+/* Closes it where it is only kept for the next time: its last name is gone. */
+void inode_fd_drop(struct inode_table *table, struct inode *inode);
+
 /* A victim's last name didn't go. */
 void inode_fd_unpin(struct inode_table *table, struct inode *inode);
 
