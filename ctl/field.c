@@ -3,6 +3,7 @@
 #include "field.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,13 @@ const char *field_size(const json_t *object, const char *key,
 	return json_is_integer(value) ?
 		       size_text(json_integer_value(value), buf) :
 		       "unknown";
+}
+
+void field_show_skipped(const json_t *answer)
+{
+	if (field_number(answer, "skipped_files"))
+		printf("skipped: %lld files\n",
+		       field_number(answer, "skipped_files"));
 }
 
 /* Control characters; those from U+0080 to U+009F are c2 80 to c2 9f. */

@@ -17,6 +17,9 @@ long long field_number(const json_t *object, const char *key);
 const char *field_size(const json_t *object, const char *key,
 		       char buf[SIZE_TEXT]);
 
+/* A line that says how many files couldn't be looked at, if any. */
+void field_show_skipped(const json_t *answer);
+
 /*
  * Replaces what a terminal would obey, in all strings: they have names and
  * lines of files that anybody may have made.

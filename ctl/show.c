@@ -37,13 +37,16 @@ static void show_paths(const json_t *answer)
 
 static void show_host(const json_t *host)
 {
-	char usage[SIZE_TEXT], pinned[SIZE_TEXT];
+	char usage[SIZE_TEXT], hosted[SIZE_TEXT];
+	char foreign[SIZE_TEXT], pinned[SIZE_TEXT];
 
 	printf("host %s of target %s: charger %s, restarts %lld, usage %s, "
-	       "pinned %s\n",
+	       "hosted %s, foreign %s, pinned %s\n",
 	       field_text(host, "host"), field_text(host, "target"),
 	       field_text(host, "charger"), field_number(host, "restarts"),
 	       field_size(host, "usage_bytes", usage),
+	       field_size(host, "hosted_bytes", hosted),
+	       field_size(host, "foreign_bytes", foreign),
 	       field_size(host, "pinned_bytes", pinned));
 }
 

@@ -207,12 +207,13 @@ static void fill_files(const struct topview *view, unsigned int columns,
 		add(body, "%s", files_line(file, columns, line));
 }
 
-#define HOST_FORM "%-8s %8s %9s %9s  %s"
+#define HOST_FORM "%-8s %8s %8s %8s %8s %8s  %s"
 
 static void fill_hosts(const struct topview *view, struct body *body)
 {
 	const json_t *hosts = json_object_get(view->status, "hosts");
-	char usage[SIZE_TEXT], pinned[SIZE_TEXT], restarts[SIZE_TEXT];
+	char usage[SIZE_TEXT], hosted[SIZE_TEXT], foreign[SIZE_TEXT];
+	char pinned[SIZE_TEXT], restarts[SIZE_TEXT];
 	json_t *host;
 	size_t i;
 
@@ -221,8 +222,10 @@ static void fill_hosts(const struct topview *view, struct body *body)
 		snprintf(restarts, sizeof(restarts), "%lld",
 			 field_number(host, "restarts"));
 		add(body, HOST_FORM, field_text(host, "charger"), restarts,
-		    field_size(host, "usage_bytes", usage),
-		    field_size(host, "pinned_bytes", pinned),
+		    size_or_dash(host, "usage_bytes", usage),
+		    size_or_dash(host, "hosted_bytes", hosted),
+		    size_or_dash(host, "foreign_bytes", foreign),
+		    size_or_dash(host, "pinned_bytes", pinned),
 		    field_text(host, "host"));
 	}
 }
@@ -313,7 +316,7 @@ static void write_heading(const struct topview *view, unsigned int columns,
 		break;
 	case TOPVIEW_HOSTS:
 		snprintf(line, FILES_LINE, HOST_FORM, "CHARGER", "RESTARTS",
-			 "USAGE", "PINNED", "HOST");
+			 "USAGE", "HOSTED", "FOREIGN", "PINNED", "HOST");
 	}
 }
 

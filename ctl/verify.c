@@ -20,6 +20,8 @@ static void show_pids(const json_t *pids)
 static void show_residue(const json_t *answer)
 {
 	const json_t *residue = json_object_get(answer, "residue");
+	long long more = field_number(answer, "residue_count") -
+			 (long long)json_array_size(residue);
 	char size[SIZE_TEXT];
 	json_t *part;
 	size_t i;
@@ -32,6 +34,9 @@ static void show_residue(const json_t *answer)
 		show_pids(json_object_get(part, "pids"));
 		printf("\n");
 	}
+	if (more > 0)
+		printf("residue: %lld more\n", more);
+	field_show_skipped(answer);
 }
 
 static void show_disagreement(const json_t *one)

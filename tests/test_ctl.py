@@ -35,9 +35,13 @@ FILES = [{"path": f"/lib/lib{n}.so", "resident_bytes": (9 - n) * MIB,
           "foreign_bytes": 12 * KIB, "host": "/A", "sharers": ["/A/B", "/A/C"],
           "residue": []} for n in range(3)]
 
+HOST = {"target": "/A", "host": "/A", "charger": "running", "restarts": 0,
+        "usage_bytes": 48 * MIB, "pinned_bytes": 0, "hosted_bytes": 8 * MIB,
+        "foreign_bytes": 0}
+
 STATUS = {"source": "/src", "mountpoint": "/mnt", "memcg": "/A", "pid": 1,
           "io": "auto", "passthrough": True, "why_strict": None, "degraded": [],
-          "inodes": 3, "hosts": [], "rules_refused": 0, "refused_rules": [],
+          "inodes": 3, "hosts": [HOST], "rules_refused": 0, "refused_rules": [],
           "counters": {"opens_passthrough": 7}}
 
 RESIDUE = {"path": "/a", "owner": "/B", "bytes": 4096, "reason": "mapped",
@@ -61,9 +65,12 @@ def fake(new_scratch):
         yield fake
 
 
-@pytest.mark.parametrize("verb", ["status", "tree", "files", "metrics"])
-def test_the_fake_says_what_could_be(fake, verb):
-    assert schema.conforms(verb, {"version": 1} | fake.answers[verb][-1])
+def test_the_fakes_say_what_could_be(fake):
+    verified(fake, DISAGREEMENT)
+    fake.answers["drop"] = dropped({"force": False})
+    fake.answers["events"] = [EVENT]
+    for verb, lines in fake.answers.items():
+        assert schema.conforms(verb, {"version": 1} | lines[-1])
 
 
 def asked(fake):
@@ -125,8 +132,8 @@ def test_metrics_are_as_they_came(fake):
 def verified(fake, *disagreements):
     fake.answers["verify"] = [progress(0, 2), progress(1, 2), {
         "files": 2, "resident_bytes": 8 * MIB, "foreign_bytes": 4096,
-        "residue": [RESIDUE], "disagreements": list(disagreements),
-        "moved_files": 1}]
+        "residue": [RESIDUE], "residue_count": 3, "skipped_files": 0,
+        "disagreements": list(disagreements), "moved_files": 1}]
 
 
 def test_verify(fake):
@@ -134,6 +141,7 @@ def test_verify(fake):
     assert ctl("verify", fake.path).stdout == (
         "files 2, resident 8M, foreign 4K\n"
         "residue /a: 4K of /B, mapped by 7, 8\n"
+        "residue: 2 more\n"
         "moved meanwhile: 1 files\n"
         "the books agree with the kernel\n")
     assert asked(fake) == {"verb": "verify", "path": "", "stream": True}
@@ -167,9 +175,11 @@ def test_progress_is_for_terminals(fake):
 
 def test_claim(fake):
     fake.answers["claim"] = [progress(1, 2), {
-        "files": 2, "claimed_bytes": 8 * MIB, "residue": [RESIDUE]}]
+        "files": 2, "claimed_bytes": 8 * MIB, "residue": [RESIDUE],
+        "residue_count": 1, "skipped_files": 4}]
     assert ctl("claim", fake.path).stdout == (
-        "files 2, claimed 8M\nresidue /a: 4K of /B, mapped by 7, 8\n")
+        "files 2, claimed 8M\nresidue /a: 4K of /B, mapped by 7, 8\n"
+        "skipped: 4 files\n")
 
 
 def test_an_error_of_the_daemon(fake):
@@ -187,13 +197,19 @@ def test_a_daemon_that_dies_meanwhile(fake):
 # Dropping
 
 
-LEFT = [{"path": "/a", "dirty_bytes": 4096, "mapped_bytes": 0},
-        {"path": "/b", "dirty_bytes": 0, "mapped_bytes": 8192}]
+def left_over(path, **what):
+    return {"path": path, "resident_bytes": 8192, "dirty_bytes": 0,
+            "mapped_bytes": 0, "pinned": False, "open": False} | what
+
+
+LEFT = [left_over("/a", dirty_bytes=4096), left_over("/b", mapped_bytes=8192)]
+PINNED = left_over("/c", pinned=True, dirty_bytes=4096)
 
 
 def dropped(request):
-    return [{"files": 3, "dropped_bytes": (3 if request["force"] else 1) * MIB,
-             "left": [] if request["force"] else LEFT}]
+    force = request["force"]
+    return [{"files": 3, "dropped_bytes": (3 if force else 1) * MIB,
+             "skipped_files": 0, "left": [] if force else LEFT}]
 
 
 @pytest.fixture
@@ -210,7 +226,7 @@ def test_drop_refuses_where_nobody_is_asked(dropping):
     done = ctl("drop", dropping.path, check=False)
     assert done.returncode == 1
     assert done.stdout == "files 3, dropped 1M\n"
-    assert "/a: dirty 4K, mapped 0\n/b: dirty 0, mapped 8K\n" in done.stderr
+    assert "/a: resident 8K, dirty 4K, mapped 0\n" in done.stderr
     assert done.stderr.endswith("2 files are dirty or mapped, and nobody is "
                                 "there to ask: --yes drops these, too\n")
     assert forces(dropping) == [False]
@@ -225,11 +241,23 @@ def test_drop_yes(dropping):
     ("y\n", 0, [False, True]), ("n\n", 1, [False]), ("\n", 1, [False])])
 def test_drop_asks(dropping, key, code, asked_for):
     with Terminal([CTL, "drop", dropping.path]) as terminal:
-        terminal.shows("/b: dirty 0, mapped 8K", "[y/N]")
+        terminal.shows("/b: resident 8K, dirty 0, mapped 8K", "[y/N]")
         terminal.press(key)
         assert terminal.wait() == code
         assert ("files 3, dropped 3M" in terminal.lines()) == (code == 0)
     assert forces(dropping) == asked_for
+
+
+@pytest.mark.parametrize("options", [[], ["--yes"]])
+def test_drop_asks_for_nothing_that_cannot_be(dropping, options):
+    """What is pinned stays, whatever is answered."""
+    dropping.answers["drop"] = [{"files": 3, "dropped_bytes": MIB,
+                                 "skipped_files": 0, "left": [PINNED]}]
+    with Terminal([CTL, "drop", *options, dropping.path]) as terminal:
+        assert terminal.wait() == 1
+        terminal.shows("/c: resident 8K, dirty 4K, mapped 0, pinned")
+        assert "[y/N]" not in "\n".join(terminal.lines())
+    assert forces(dropping) == [bool(options)]
 
 
 def test_drop_needs_a_path():

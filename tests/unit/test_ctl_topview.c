@@ -119,9 +119,9 @@ static void test_hosts(void **state)
 	assert_true(topview_press(view, 'h', ROWS));
 	topview_set_status(view, status_with(150), 2);
 	EXPECT(view, TITLE, "hosts: 4 lines; degraded: no",
-	       "CHARGER  RESTARTS     USAGE    PINNED  HOST",
-	       "running         2       48M        4K  /models/memcgfs", "",
-	       "             TOTAL     A SECOND  COUNTER",
+	       "CHARGER  RESTARTS    USAGE   HOSTED  FOREIGN   PINNED  HOST",
+	       "running         2      48M        -        -       4K  /models/memcgfs",
+	       "", "             TOTAL     A SECOND  COUNTER",
 	       "               150           25  opens_passthrough", "");
 }
 
