@@ -5,72 +5,9 @@
  */
 #include "cgroup.h"
 
-#include "unit.h"
-#include "util.h"
+#include "grove.h"
 
 #include <limits.h>
-
-struct grove {
-	struct scratch *scratch;
-	struct cgroup_tree *tree;
-	int fd; /* of the mount point */
-	char base[64]; /* the cgroup that the test may make */
-};
-
-static int grove_setup(void **state)
-{
-	struct grove *grove = calloc(1, sizeof(*grove));
-	void *scratch = NULL;
-	int r;
-
-	if (!grove || scratch_setup(&scratch) < 0) {
-		free(grove);
-		return -1;
-	}
-	*state = grove;
-	grove->scratch = scratch;
-	snprintf(grove->base, sizeof(grove->base), "/memcgfs-unit-%d",
-		 (int)getpid());
-	grove->fd = -1;
-	r = cgroup_tree_new(&grove->tree);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r; /* the tests skip */
-	grove->fd = open(cgroup_tree_mountpoint(grove->tree),
-			 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return grove->fd < 0 ? -1 : 0;
-}
-
-/* Whatever failed, no cgroup stays; the deepest are removed first. */
-static int grove_teardown(void **state)
-{
-	static const char *const below[] = {
-		"/a/b/memcgfs", "/a/b", "/a/memcgfs", "/a", "/memcgfs", "",
-	};
-	struct grove *grove = *state;
-	void *scratch = grove->scratch;
-	char path[128];
-
-	for (size_t i = 0; i < ARRAY_SIZE(below); i++) {
-		snprintf(path, sizeof(path), "%s%s", grove->base + 1, below[i]);
-		unlinkat(grove->fd, path, AT_REMOVEDIR);
-	}
-	close_fd(grove->fd);
-	cgroup_tree_free(grove->tree);
-	scratch_teardown(&scratch);
-	free(grove);
-	return 0;
-}
-
-static void need_tree(const struct grove *grove)
-{
-	if (!grove->tree)
-		unit_skip("the memory controller is mounted nowhere");
-}
-
-static bool exists(const struct grove *grove, const char *path)
-{
-	return faccessat(grove->fd, path + 1, F_OK, 0) == 0;
-}
 
 /* -- paths -- */
 
@@ -276,13 +213,6 @@ static void test_path_of(void **state)
 
 /* -- hosts -- */
 
-static void need_root(const struct grove *grove)
-{
-	need_tree(grove);
-	if (geteuid() != 0)
-		unit_skip("only root may make cgroups at the top");
-}
-
 /* A host at base + @below; skips where that can't be had. */
 static struct cgroup_host *make_host(struct grove *grove, const char *below)
 {
@@ -482,19 +412,6 @@ static void test_a_host_of_others(void **state)
 
 	assert_int_equal(status_of_child(open_host_as_stranger, &stranger), 0);
 	cgroup_host_free(host);
-}
-
-static void write_at(struct grove *grove, const char *below, const char *name,
-		     const char *text)
-{
-	char path[256];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s%s/%s", grove->base + 1, below, name);
-	fd = openat(grove->fd, path, O_WRONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
 }
 
 /* v2: the target distributes memory to its children, so a leaf hosts. */

@@ -2,48 +2,7 @@
 /* The report as JSON: its keys are what scripts rely on. */
 #include "report.h"
 
-#include "unit.h"
-
-static struct stats_host hosts[] = {
-	{
-		.target = (char[]){ "/shared/data" },
-		.host = (char[]){ "/shared/data/memcgfs" },
-		.charger = "running",
-		.restarts = 2,
-		.usage_bytes = 50331648,
-		.hosted_bytes = 40000000,
-		.foreign_bytes = 8192,
-		.pinned_bytes = 4096,
-	},
-};
-
-static char *refused[] = {
-	(char[]){ "b/.memcgfs:3:1: unknown attribute \"mem\"" },
-};
-
-static struct stats_snapshot morning(void)
-{
-	struct stats_snapshot snapshot = {
-		.mount = {
-			.source = "/srv/data",
-			.mountpoint = "/mnt",
-			.memcg = "/shared/data",
-			.io = "auto",
-			.sees_owners = true,
-			.pid = 77,
-		},
-		.inodes = 1234,
-		.n_hosts = 1,
-		.hosts = hosts,
-		.n_refused = 1,
-		.refused = refused,
-		.refused_count = 3,
-	};
-
-	for (int i = 0; i < STATS_COUNT; i++)
-		snapshot.counters[i] = 100 + (uint64_t)i;
-	return snapshot;
-}
+#include "morning.h"
 
 /* The object as text, keys in their order; to be freed. */
 static char *render(const struct stats_snapshot *snapshot)
@@ -70,17 +29,21 @@ static void test_keys(void **state)
 	*counters = '\0';
 	assert_string_equal(
 		text,
-		"{\"source\":\"/srv/data\",\"mountpoint\":\"/mnt\","
+		"{\"source\":\"/srv/data\",\"mountpoint\":\"/data\","
 		"\"memcg\":\"/shared/data\",\"pid\":77,\"io\":\"auto\","
 		"\"passthrough\":true,\"why_strict\":null,"
-		"\"degraded\":[\"3 rule files are refused\"],"
+		"\"degraded\":[\"1 rule file is refused\"],"
 		"\"inodes\":1234,"
 		"\"hosts\":[{\"target\":\"/shared/data\","
 		"\"host\":\"/shared/data/memcgfs\",\"charger\":\"running\","
 		"\"restarts\":2,\"usage_bytes\":50331648,"
 		"\"hosted_bytes\":40000000,\"foreign_bytes\":8192,"
-		"\"pinned_bytes\":4096}],"
-		"\"rules_refused\":3,"
+		"\"pinned_bytes\":4096},"
+		"{\"target\":\"/shared/libs\",\"host\":\"/shared/libs\","
+		"\"charger\":\"away\",\"restarts\":0,\"usage_bytes\":0,"
+		"\"hosted_bytes\":0,\"foreign_bytes\":0,"
+		"\"pinned_bytes\":0}],"
+		"\"rules_refused\":1,"
 		"\"refused_rules\":[\"b/.memcgfs:3:1: unknown attribute "
 		"\\\"mem\\\"\"]");
 	free(text);

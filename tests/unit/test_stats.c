@@ -2,60 +2,9 @@
 /* The report: one line a figure, in the glossary's words; cut, never torn. */
 #include "stats.h"
 
-#include "unit.h"
+#include "morning.h"
 
 #define REPORT_MAX 4096
-
-static struct stats_host hosts[] = {
-	{
-		.target = (char[]){ "/shared/data" },
-		.host = (char[]){ "/shared/data/memcgfs" },
-		.charger = "running",
-		.restarts = 2,
-		.usage_bytes = 50331648,
-		.pinned_bytes = 4096,
-	},
-	{
-		.target = (char[]){ "/shared/libs" },
-		.host = (char[]){ "/shared/libs" },
-		.charger = "away",
-	},
-};
-
-static char *refused[] = {
-	(char[]){ "b/.memcgfs:3:1: unknown attribute \"mem\"" },
-};
-
-/* A mount that has seen a morning's work. */
-static struct stats_snapshot morning(void)
-{
-	struct stats_snapshot snapshot = {
-		.mount = {
-			.source = "/srv/data",
-			.memcg = "/shared/data",
-			.sees_owners = true,
-		},
-		.inodes = 1234,
-		.n_hosts = 2,
-		.hosts = hosts,
-		.n_refused = 1,
-		.refused = refused,
-		.refused_count = 1,
-	};
-
-	for (int i = 0; i < STATS_COUNT; i++)
-		snapshot.counters[i] = 100 + (uint64_t)i;
-	return snapshot;
-}
-
-static void assert_line(const char *text, const char *line)
-{
-	const char *found = strstr(text, line);
-
-	if (!found || (found != text && found[-1] != '\n') ||
-	    found[strlen(line)] != '\n')
-		fail_msg("no line \"%s\" in:\n%s", line, text);
-}
 
 static void test_report(void **state)
 {
