@@ -70,6 +70,16 @@ static bool can_ask(const struct charger *charger)
 }
 
 /*
+ * Most of it is another's: not what a client brought back, but the file has
+ * another host now. Who used it is to find it there again, even if this look
+ * is before the mover's.
+ */
+static bool has_moved(const struct residency_found *found)
+{
+	return found->foreign_pages > found->resident_pages;
+}
+
+/*
  * After its last close: claims what is another's, and tells whether somebody
  * maps the file. Without a page resident that is what it was.
  */
@@ -87,7 +97,8 @@ static int64_t look_at_closed(struct charge *charge, struct backing *backing,
 			      found.mapped_pages > 0 :
 			      seen->is_watched);
 	return found.foreign_pages ?
-		       charge_settle(charge, backing, seen->is_watched) :
+		       charge_settle(charge, backing,
+				     seen->is_watched || has_moved(&found)) :
 		       0;
 }
 

@@ -35,6 +35,20 @@ def test_a_change_beside_the_mount(place):
     assert eventually(lambda: is_owned(place, place.target, "a"), 5)
 
 
+def test_files_that_were_closed_just_now(place):
+    """They are looked at for what leaked while they were open. When that is
+    before the move all is dropped, and has to come back as well."""
+    names = [f"f{n}" for n in range(30)]
+    put(place, *names)
+    write_rules(place.source, "* io=auto")
+    place.cover()
+    for cgroup in [place.other, place.reader, place.other]:
+        read(place, *names)
+        write_rules(place.source, f"* memcg={cgroup.path}")
+        assert eventually(lambda: all(is_owned(place, cgroup, name)
+                                      for name in names), 5)
+
+
 def test_a_change_holds_for_new_opens_within_a_second(place):
     put(place, "a", "b", "c", "sub/d")
     place.cover()
