@@ -525,7 +525,7 @@ def test_status(place):
     assert "paths: io=auto, with passthrough\n" in text
     assert (f"host {hosts[place.other.path]['host']} of target "
             f"{place.other.path}: charger running, restarts 0, usage 256K, "
-            "pinned 0\n") in text
+            "hosted 256K, foreign 0, pinned 0\n") in text
     assert "opens: 1 passthrough, 1 strict, 0 first touch, 0 refused" in text
 
 
