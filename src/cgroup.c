@@ -767,6 +767,7 @@ int cgroup_host_room(const struct cgroup_host *host, struct cgroup_room *room)
 	char path[CGROUP_PATH_MAX];
 	struct cgroup_room level;
 	cleanup_close int dir_fd = -1;
+	struct stat st;
 	char *slash;
 	int r;
 
@@ -774,7 +775,7 @@ int cgroup_host_room(const struct cgroup_host *host, struct cgroup_room *room)
 	for (bool own = true;; own = false) {
 		dir_fd = openat(host->tree->fd, relative(path),
 				O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir_fd < 0)
+		if (dir_fd < 0 || (own && fstat(dir_fd, &st) < 0))
 			return -errno;
 		r = level_room(version, dir_fd, system_swap, &level);
 		if (r < 0)
@@ -795,6 +796,7 @@ int cgroup_host_room(const struct cgroup_host *host, struct cgroup_room *room)
 	}
 	if (version->reclaim_is_local)
 		sum.reclaims += system_reclaims();
+	sum.ino = st.st_ino;
 	*room = sum;
 	return 0;
 }

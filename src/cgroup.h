@@ -113,6 +113,8 @@ struct cgroup_room {
 	uint64_t anon_bytes;
 	/* The least limit, over the same. UINT64_MAX: none. */
 	uint64_t limit_bytes;
+	/* The host's own; another one: it was removed, and made anew. */
+	uint64_t ino;
 	/*
 	 * Grows whenever pages of the host may have been reclaimed. v2:
 	 * pgsteal of memory.stat; v1, which lacks it: limits hit on the way

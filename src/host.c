@@ -33,7 +33,8 @@ struct host {
 	_Atomic uint64_t room_bytes;
 	_Atomic uint64_t limit_bytes;
 	_Atomic uint32_t reclaims;
-	_Atomic uint32_t lives; /* cgroups that the target has been, less 1 */
+	_Atomic uint32_t lives; /* changes of what cgroup the target is */
+	_Atomic uint64_t ino; /* of that, when it was looked at; 0: never */
 	_Atomic uint64_t next_refresh_ns;
 	_Atomic uint64_t reserved_bytes;
 	uint64_t pin_max_bytes;
@@ -50,6 +51,7 @@ static void host_refresh(struct host *host)
 					     memory_order_relaxed);
 	uint64_t now = now_ns();
 	struct cgroup_room room;
+	uint64_t ino;
 
 	if (now < next)
 		return;
@@ -64,6 +66,12 @@ static void host_refresh(struct host *host)
 			      memory_order_relaxed);
 	atomic_store_explicit(&host->reclaims, (uint32_t)room.reclaims,
 			      memory_order_relaxed);
+	ino = atomic_exchange_explicit(&host->ino, room.ino,
+				       memory_order_relaxed);
+	/* A charger that is away doesn't see it; nor does who needs none. */
+	if (ino && ino != room.ino)
+		atomic_fetch_add_explicit(&host->lives, 1,
+					  memory_order_relaxed);
 }
 
 /* Those that are new since the last time. */

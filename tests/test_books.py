@@ -252,7 +252,13 @@ def test_a_target_that_is_made_anew(place):
     assert eventually(lambda: not target.pids())
     target.remove()
     target.create()
-    read(place, "a", place.reader)
+
+    def is_claimed():
+        read(place, "a", place.reader)
+        return place.judge.look(place.source / "a").foreign_to(target) == 0
+
+    # Which cgroup it is, is looked at ten times a second.
+    assert eventually(is_claimed, limit=1)
     assert place.judge.owned_by(target, place.source / "a",
                                 at_least=MIB // settings.PAGE)
     assert becomes(place, target, 1, 0, 1, 0)
