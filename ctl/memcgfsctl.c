@@ -43,6 +43,7 @@ static const struct command commands[] = {
 		.options = "sn",
 		.max_paths = 1,
 		.about_path = true,
+		.is_long = true,
 		.ask = files_ask,
 		.show = files_show,
 	},

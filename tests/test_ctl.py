@@ -102,7 +102,7 @@ def test_json_is_as_it_came(fake):
 def test_files(fake):
     lines = ctl("files", "--sort=shared", "-n", "3", fake.path).stdout.splitlines()
     assert asked(fake) == {"verb": "files", "sort": "shared", "limit": 3,
-                           "path": ""}
+                           "path": "", "stream": True}
     assert lines == [" RESIDENT   FOREIGN SHARERS  HOST  PATH",
                      "       9M       12K       2  /A  /lib/lib0.so",
                      "       8M       12K       2  /A  /lib/lib1.so",

@@ -10,6 +10,7 @@ import pytest
 
 from lib import act, actions, schema, settings
 from lib.control import CTL, ctl, ctl_json
+from lib.hold import Mapper
 from lib.settings import KIB
 
 pytestmark = pytest.mark.needs_daemon
@@ -77,6 +78,28 @@ def test_events(mount):
         process.communicate(timeout=settings.seconds(10))
     assert process.returncode == 0
     assert schema.conforms("events", event)
+
+
+def test_answers_about_pages(place, mount):
+    """With all that there can be in them: a file that others use, one whose
+    pages are another's, who maps them, so that they stay."""
+    path = place.put(place.source, "b", SIZE)
+    (mount / "b").stat()
+    place.run(actions.read_whole, mount / "a", cgroup=place.other)
+    with Mapper(place, path, cgroup=place.other):
+        [answer] = ctl_json("verify", mount.path, check=False)
+        assert answer["residue"] and answer["residue"][0]["pids"]
+        assert schema.conforms("verify", answer)
+        [answer] = ctl_json("claim", mount.path)
+        assert answer["residue"] and schema.conforms("claim", answer)
+        [answer] = ctl_json("drop", mount / "b", check=False)
+        assert answer["left"] and schema.conforms("drop", answer)
+        [answer] = ctl_json("files", mount.path)
+        files = {file["path"]: file for file in answer["files"]}
+        assert files["/a"]["sharers"] and files["/b"]["residue"]
+        assert schema.conforms("files", answer)
+    [answer] = ctl_json("tree", mount.path)
+    assert answer["accounts"] and schema.conforms("tree", answer)
 
 
 CHANGES = {
