@@ -168,7 +168,7 @@ def test_one_who_does_not_read_is_cut_off(place, mount, address, events):
 
 def test_what_was_missed_is_said(address, events):
     """By one who reads again after a while."""
-    for _ in range(5000):
+    for _ in range(2000):
         ask(address, "reload")
     line = events.until(event="missed")
     assert line["count"] > 0
