@@ -36,7 +36,7 @@ class Fake:
     def __init__(self, path, answers):
         self.path, self.answers = path, answers
         self.requests = []
-        self.left = 0  # clients who left while they were waited for
+        self.left = 0  # clients who left before all was said
         self.fuse = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         data = f"fd={self.fuse},rootmode=40000,user_id=0,group_id=0"
         if libc.mount(b"fake", os.fsencode(path), settings.FS_TYPE.encode(), 0,
@@ -58,18 +58,22 @@ class Fake:
                              daemon=True).start()
 
     def _answer(self, connection):
-        with contextlib.suppress(OSError), connection, \
-                connection.makefile("rw") as file:
-            request = json.loads(file.readline())
-            self.requests.append(request)
-            lines = self.answers[request["verb"]]
-            for line in lines(request) if callable(lines) else lines:
-                if line is None:
-                    connection.recv(1)
-                    self.left += 1
-                    return
-                file.write(json.dumps({"version": 1} | line) + "\n")
-                file.flush()
+        try:
+            with connection, connection.makefile("rw") as file:
+                self._say(connection, file)
+        except OSError:
+            self.left += 1
+
+    def _say(self, connection, file):
+        request = json.loads(file.readline())
+        self.requests.append(request)
+        lines = self.answers[request["verb"]]
+        for line in lines(request) if callable(lines) else lines:
+            if line is None:
+                connection.recv(1)
+                raise BrokenPipeError
+            file.write(json.dumps({"version": 1} | line) + "\n")
+            file.flush()
 
     def end(self):
         """It listens no more; who is connected sees that end."""
