@@ -349,6 +349,7 @@ static int claim_range(struct charger_context *context, struct ring_call *call,
 	call->foreign_pages = found.foreign_pages;
 	if (found.foreign_pages && drops) {
 		look->tables.kpageflags_fd = context->kpageflags_fd;
+		look->tables.no_flags_of = context->memcg_ino;
 		r = residency_walk(&look->tables, &look->range,
 				   context->memcg_ino, NULL, NULL, &found);
 		if (r < 0)
@@ -419,6 +420,7 @@ static int64_t do_probe(struct charger_context *context, struct ring_call *call)
 		return -errno;
 	r = look_begin(context, call, &look);
 	look.tables.kpageflags_fd = context->kpageflags_fd;
+	look.tables.no_flags_of = UINT64_MAX;
 	if (r == 0)
 		r = residency_runs(&look.tables, &look.range, probe_note,
 				   &probe);

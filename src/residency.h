@@ -38,6 +38,7 @@ int residency_open_quietly(int fd);
 struct residency_tables {
 	int kpagecgroup_fd;
 	int kpageflags_fd; /* -1: what it tells isn't asked for */
+	uint64_t no_flags_of; /* nor of this cgroup's pages: it takes long */
 	int pagemap_fd;
 };
 

@@ -156,6 +156,7 @@ static void walk_begin(struct walk *walk, int fd)
 			  strerror(-walk->tables.kpagecgroup_fd));
 	}
 	walk->tables.kpageflags_fd = residency_open_kpageflags();
+	walk->tables.no_flags_of = NOBODYS_INO;
 	assert_true(walk->tables.kpageflags_fd >= 0);
 	walk->tables.pagemap_fd = residency_open_pagemap();
 	assert_true(walk->tables.pagemap_fd >= 0);
@@ -468,6 +469,8 @@ static void test_runs_tell_dirty_pages(void **state)
 	assert_int_equal(met.first, 9);
 	assert_int_equal(met.pages, 1);
 	assert_int_equal(met_with(&walk, 0, RESIDENCY_DIRTY).pages, 4);
+	walk.tables.no_flags_of = met.owner;
+	assert_int_equal(met_with(&walk, RESIDENCY_DIRTY, 0).pages, 0);
 	walk.tables.kpageflags_fd = close_fd(walk.tables.kpageflags_fd);
 	assert_int_equal(met_with(&walk, RESIDENCY_DIRTY, 0).pages, 0);
 	assert_int_equal(met_with(&walk, 0, 0).pages, 5);
