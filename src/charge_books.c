@@ -209,11 +209,15 @@ static bool is_strange(struct charge *charge, struct inode *inode,
 
 void charge_ask_owners(struct charge *charge, struct inode *inode)
 {
+	struct shadow_map *map = shadow_map_new();
 	struct charge_probe probe;
 
-	if (charge_probe(charge, inode, &probe) < 0)
+	if (charge_probe_map(charge, inode, &probe, map) < 0) {
+		shadow_map_free(map);
 		return;
+	}
 	charge_enter(charge, inode, &probe);
+	charge_keep_map(charge, inode, map);
 	charge_probe_clear(&probe);
 }
 

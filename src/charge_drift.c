@@ -104,7 +104,7 @@ static int64_t look_at_closed(struct charge *charge, struct backing *backing,
 
 /* Looks at the file: the pages that stayed another's, or -errno. */
 static int64_t look(struct charge *charge, struct inode *inode,
-		    const struct exposure *seen)
+		    const struct exposure *seen, enum charge_reason reason)
 {
 	struct backing *backing;
 	bool is_mapped = false;
@@ -114,9 +114,11 @@ static int64_t look(struct charge *charge, struct inode *inode,
 	if (r < 0)
 		return r;
 	stats_add(charge->stats, STATS_reconciles, 1);
-	if (seen->is_open)
+	/* What no page was brought back of is as it was, but for residue. */
+	r = reason == CHARGE_RETRY ? charge_retry(charge, backing) : 0;
+	if (r == 0 && seen->is_open)
 		r = charge_settle(charge, backing, true);
-	else
+	else if (r == 0)
 		r = look_at_closed(charge, backing, seen, &is_mapped);
 	set_watched(charge, inode, r != 0 || is_mapped);
 	charge_close_backing(charge, backing);
@@ -138,7 +140,7 @@ int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 
 	if (binding->host && is_due(&seen, reason))
 		r = can_ask(host_charger(binding->host)) ?
-			    look(charge, inode, &seen) :
+			    look(charge, inode, &seen, reason) :
 			    -EAGAIN;
 	/* What can't be looked at now is tried again, unless it is no more. */
 	if (!binding->host || r == -ESTALE || r == -ENOENT)

@@ -48,13 +48,15 @@ int64_t charge_call_claim(struct charge *charge, struct inode *inode,
 				 call);
 }
 
-/* Why pages stayed another's, for who asks. */
+/* Why pages stayed another's, for who asks; or that none did. */
 static void note_residue(struct charge *charge, struct inode *inode,
 			 const struct ring_call *call)
 {
 	inode_lock(charge->table, inode);
 	inode->residue_flags = (uint8_t)call->residue_flags;
 	inode_unlock(charge->table, inode);
+	if (!call->residue_pages)
+		charge_keep_map(charge, inode, NULL);
 }
 
 /* How many pages it dropped, or -errno; @found is what is there after it. */

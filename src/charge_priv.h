@@ -169,6 +169,20 @@ void charge_count(struct charge *charge, struct inode *inode, int fd);
 /* The client may bring in pages of the file by himself from now on. */
 void charge_expose(struct charge *charge, struct inode *inode);
 
+/*
+ * Keeps what a probe told of the file's pages, page by page, if some are
+ * another's; takes the map, which may be NULL.
+ */
+void charge_keep_map(struct charge *charge, struct inode *inode,
+		     struct shadow_map *map);
+
+/*
+ * Tries to drop those that were another's then. The pages that stayed, if all
+ * of them did. 0: some went, or there is no knowing: all of the file is to be
+ * looked at. Or -errno.
+ */
+int64_t charge_retry(struct charge *charge, struct backing *backing);
+
 /* What charge.spare holds; NULL is none. */
 void probe_buffer_free(struct probe_buffer *buffer);
 

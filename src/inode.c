@@ -558,8 +558,10 @@ static struct inode *inode_free_one(struct inode_table *table,
 		table->hooks.release(inode->backing);
 	if (inode->rule_dir)
 		table->hooks.release_rules(inode->rule_dir);
-	if (inode->pages)
+	if (inode->pages) {
 		account_file_clear(&inode->pages->account);
+		shadow_map_free(inode->pages->map);
+	}
 	free(inode->pages);
 	close_fd(inode->fd);
 	free(inode->name);

@@ -19,6 +19,7 @@
 #include "hash.h"
 #include "list.h"
 #include "pagecache_shadow.h"
+#include "shadow_map.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -47,6 +48,7 @@ struct inode_pages {
 	struct inode *inode;
 	struct pagecache_shadow shadow;
 	struct account_file account; /* what the books have */
+	struct shadow_map *map; /* whose they are; see charge_residue.c */
 	struct list exposed_link;
 };
 
