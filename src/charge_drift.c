@@ -7,8 +7,9 @@
  *
  * A mapping outlives that close: the kernel maps the backing file itself, so
  * FUSE's is released with its last fd (Linux 6.18), as ld.so does at once. So
- * what is found mapped then, or has pages that couldn't be moved, is watched:
- * exposed further, and looked at now and then until nobody maps it.
+ * what is found mapped then, or, whenever that was, has pages that couldn't be
+ * moved, is watched: exposed further, and looked at now and then until nobody
+ * maps it.
  */
 #include "charge_priv.h"
 

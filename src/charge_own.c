@@ -48,13 +48,21 @@ int64_t charge_call_claim(struct charge *charge, struct inode *inode,
 				 call);
 }
 
-/* Why pages stayed another's, for who asks; or that none did. */
+/*
+ * Why pages stayed another's, for who asks; it is tried again. Or that none
+ * did.
+ */
 static void note_residue(struct charge *charge, struct inode *inode,
 			 const struct ring_call *call)
 {
+	bool is_watched = call->residue_pages && charge->sees_owners;
+
 	inode_lock(charge->table, inode);
 	inode->residue_flags = (uint8_t)call->residue_flags;
+	inode->is_watched |= is_watched;
 	inode_unlock(charge->table, inode);
+	if (is_watched)
+		charge_expose(charge, inode);
 	if (!call->residue_pages)
 		charge_keep_map(charge, inode, NULL);
 }

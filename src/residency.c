@@ -428,14 +428,18 @@ uint64_t residency_refaults(void)
 	};
 	char text[VMSTAT_BYTES];
 	uint64_t sum = 0;
+	bool is_told = false;
 	const char *at;
 
 	if (read_small_file(AT_FDCWD, "/proc/vmstat", text, sizeof(text)) < 0)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		at = strstr(text, keys[i]);
-		if (at)
-			sum += strtoull(at + strlen(keys[i]), NULL, 10);
+		if (!at)
+			continue;
+		is_told = true;
+		sum += strtoull(at + strlen(keys[i]), NULL, 10);
 	}
-	return sum;
+	/* After a boot there were none yet. */
+	return is_told ? sum + 1 : 0;
 }

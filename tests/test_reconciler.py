@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lib import content, settings
+from lib.hold import Mapper
 from lib.mount import standing_still
 from lib.rules import write_rules
 from lib.settings import MIB
@@ -163,6 +164,26 @@ def test_pages_that_are_mapped_come_back_when_they_can(place, leak):
     client.do(b"c")
     assert all_owned(place, path, 15), \
         place.judge.look(path).describe(place.target)
+
+
+@pytest.mark.parametrize("how", ["open", "claimed"])
+def test_residue_that_was_never_the_hosts_comes_when_it_can(place, how):
+    """Somebody beside the mount maps pages of his before a client opens the
+    file, or the file is claimed: they are tried again, also on a machine that
+    reclaims nothing, where that is the only reason to."""
+    path = place.put(place.source, "file", SIZE)
+    place.cover()
+    with contextlib.ExitStack() as stack:
+        with Mapper(place, path):
+            if how == "open":
+                client = Client(place, place.mount / "file")
+                stack.enter_context(contextlib.closing(client))
+                client.do(b"r")
+            else:
+                os.setxattr(place.mount / "file", "user.memcgfs.claim", b"")
+            assert place.judge.look(path).foreign_to(place.target) > 0
+        assert all_owned(place, path, 15), \
+            place.judge.look(path).describe(place.target)
 
 
 def test_a_file_that_is_removed_is_not_kept(place):
