@@ -188,7 +188,9 @@ def backing(request, place):
     if request.param in scratch:
         yield place
         return
-    disk = Disk(place.root / "disk", request.param, place.root / "image")
+    # With room for what was unlinked, and isn't released yet.
+    disk = Disk(place.root / "disk", request.param, place.root / "image",
+                500 * MIB)
     place.source, place.beside = disk.source, disk.beside
     yield place
     if place.mount is not None:
