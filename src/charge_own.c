@@ -169,6 +169,8 @@ int charge_ahead(struct charge *charge, struct backing *backing,
 		 uint64_t size_bytes, enum shadow_need need)
 {
 	struct host *host = binding_of(charge, backing->inode)->host;
+	/* In the dark each round drops all, and learns nothing of it. */
+	int rounds = charge->sees_owners ? CLAIM_ROUNDS : 1;
 	uint64_t pages = pages_of(size_bytes), doubtful = 0;
 	struct shadow_moment now;
 	int64_t dropped = 1;
@@ -176,13 +178,15 @@ int charge_ahead(struct charge *charge, struct backing *backing,
 	if (!host)
 		return -EHOSTDOWN;
 	now = charge_moment(charge, host);
-	for (int i = 0; i < CLAIM_ROUNDS && dropped; i++) {
+	for (int i = 0; i < rounds && dropped; i++) {
 		struct residency_found found = { 0 };
 
 		dropped = ahead_once(charge, backing, size_bytes, need, &found);
 		if (dropped < 0)
 			return (int)dropped;
-		doubtful = found.foreign_pages + (uint64_t)dropped;
+		doubtful = found.foreign_pages;
+		if (charge->sees_owners)
+			doubtful += (uint64_t)dropped;
 	}
 	set_shadow(charge, backing->inode, host, size_bytes,
 		   pages > doubtful ? pages - doubtful : 0, &now);
