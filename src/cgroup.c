@@ -323,6 +323,15 @@ int cgroup_tree_path_of_ino(const struct cgroup_tree *tree, uint64_t ino,
 	return 0;
 }
 
+void cgroup_tree_cut_leaf(const struct cgroup_tree *tree, char *path)
+{
+	size_t len = strlen(path), cut = sizeof("/" LEAF_NAME) - 1;
+
+	if (cgroup_tree_version(tree) == 2 && len > cut &&
+	    strcmp(path + len - cut, "/" LEAF_NAME) == 0)
+		path[len - cut] = '\0';
+}
+
 static bool cgroup_exists(const struct cgroup_tree *tree, const char *path)
 {
 	return faccessat(tree->fd, relative(path), F_OK, 0) == 0;

@@ -50,6 +50,12 @@ int cgroup_tree_path_of_ino(const struct cgroup_tree *tree, uint64_t ino,
 			    char path[CGROUP_PATH_MAX]);
 
 /*
+ * Cuts the path down to the target that it is the leaf of, if it has the name
+ * of one and this is v2: see below.
+ */
+void cgroup_tree_cut_leaf(const struct cgroup_tree *tree, char *path);
+
+/*
  * A host: the cgroup that holds the charge for a target. It is the target
  * itself, or the leaf "memcgfs" below it where the target may hold no
  * process (v2: it has controllers in cgroup.subtree_control; a process that

@@ -133,6 +133,8 @@ static struct account *find_owner(struct charge *charge, uint64_t ino)
 
 	if (cgroup_tree_path_of_ino(charge->tree, ino, path) < 0)
 		return books_find(charge->books, GONE_ACCOUNT);
+	/* The leaf of another target is that one's account. */
+	cgroup_tree_cut_leaf(charge->tree, path);
 	return books_find(charge->books, path);
 }
 

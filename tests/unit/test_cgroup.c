@@ -525,6 +525,25 @@ static void test_reclaims(void **state)
 #define cgroup_test(name) \
 	cmocka_unit_test_setup_teardown(name, grove_setup, grove_teardown)
 
+/* Only v2 has leaves. */
+static void test_cut_leaf(void **state)
+{
+	struct grove *grove = *state;
+	char leaf[] = "/a/b/memcgfs", target[] = "/a/bmemcgfs",
+	     top[] = "/memcgfs";
+
+	if (!grove->tree)
+		unit_skip("no memory controller here");
+	cgroup_tree_cut_leaf(grove->tree, leaf);
+	assert_string_equal(leaf, cgroup_tree_version(grove->tree) == 2 ?
+					  "/a/b" :
+					  "/a/b/memcgfs");
+	cgroup_tree_cut_leaf(grove->tree, target);
+	assert_string_equal(target, "/a/bmemcgfs");
+	cgroup_tree_cut_leaf(grove->tree, top);
+	assert_string_equal(top, "/memcgfs");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -536,6 +555,7 @@ int main(void)
 		cgroup_test(test_a_name_like_a_line),
 		cgroup_test(test_controllers_mounted_together),
 		cgroup_test(test_path_of),
+		cgroup_test(test_cut_leaf),
 		cgroup_test(test_a_host_is_made),
 		cgroup_test(test_a_path_by_number),
 		cgroup_test(test_a_host_is_found),
