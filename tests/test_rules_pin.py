@@ -47,14 +47,17 @@ def smaps(cgroup):
 
 
 def locked(cgroup, path):
-    """The bytes of a file that the cgroup's chargers hold locked."""
-    total, is_its = 0, False
+    """The bytes of a file that the cgroup's chargers hold locked. (Not as
+    "Locked" has it: that is less while somebody else maps them, too.)"""
+    total = resident = 0
     for line in smaps(cgroup):
         key, *fields = line.split()
         if not key.endswith(":"):
             is_its = line.endswith(f" {path}")
-        elif is_its and key == "Locked:":
-            total += int(fields[0]) * KIB
+        elif key == "Rss:":
+            resident = int(fields[0]) * KIB
+        elif key == "VmFlags:" and is_its and "lo" in fields:
+            total += resident
     return total
 
 
