@@ -39,7 +39,8 @@ struct control {
 	pthread_mutex_t lock; /* for all below */
 	pthread_cond_t one_left;
 	struct list clients;
-	atomic_uint long_works; /* see control_request.c */
+	/* Of users, and of masters; see control_request.c. */
+	atomic_uint long_works[2];
 };
 
 struct client {
@@ -176,7 +177,7 @@ static void serve(const struct client *client)
 		.config = &client->control->config,
 		.is_master = client->is_master,
 		.fd = client->fd,
-		.long_works = &client->control->long_works,
+		.long_works = &client->control->long_works[client->is_master],
 		.answer = json_object(),
 	};
 	char line[CONTROL_REQUEST_MAX];

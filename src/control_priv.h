@@ -19,7 +19,7 @@ struct control_request {
 	gid_t groups[CONTROL_GROUPS_MAX];
 	bool is_master; /* root, or the mount's owner */
 	int fd; /* the client's */
-	atomic_uint *long_works; /* that are being done, for all clients */
+	atomic_uint *long_works; /* being done for all who are like him */
 	const json_t *asked; /* an object */
 	const char *path; /* within the mount, or NULL */
 	bool streams; /* the client wants to know how far it is */

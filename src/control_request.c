@@ -10,7 +10,7 @@
 
 #define QUOTED_MAX 64 /* bytes of what was sent, in a message */
 
-/* Of all clients, so much is done at a time: chargers have other work. */
+/* For masters, and for all others, at a time: chargers have other work. */
 #define LONG_WORKS 2
 
 int control_explain(struct control_request *request, int r, const char *fmt,

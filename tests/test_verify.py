@@ -370,6 +370,9 @@ def test_so_much_long_work_at_a_time(place, mount, address):
             assert answer and answer["errno"] == errno.EAGAIN
             assert answer["error"] == "others have such work done; try again"
             assert "pid" in ask(address, "status")
+            # Of others there are as many.
+            assert "files" in act.run(request, address, "files",
+                                      user=act.STRANGER)
         assert [work.next()["files"] for work in works] == [1, 1]
     assert request(address, "verify")["files"] == 1
 
