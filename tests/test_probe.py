@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is told of pages, one by one: whose they are, also when he is gone, and
+what keeps them. Looking at them changes nothing."""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import time
+
+import pytest
+
+from lib import actions
+from lib.control import addresses, device_of, request
+from lib.hold import Mapper
+from lib.judge import evict
+from lib.settings import KIB, PAGE
+from lib.wait import eventually
+
+pytestmark = pytest.mark.needs_daemon
+
+SIZE = 512 * KIB
+
+
+@pytest.fixture
+def address(place):
+    mount = place.cover("reconcile=0.01")
+    [found] = addresses(device_of(mount.path) + "/")
+    return found
+
+
+@pytest.fixture
+def path(place, address):
+    """A file that the mount knows, of which no page is resident."""
+    path = place.put(place.source, "a", SIZE)
+    os.stat(place.mount / "a")
+    return path
+
+
+class Locker(Mapper):
+    """Locks a file's pages in memory, too."""
+
+    def _map(self, path):
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(path, "r+b") as file:
+            pages = mmap.mmap(file.fileno(), 0)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+        assert libc.mlock(ctypes.c_void_p(address), ctypes.c_size_t(SIZE)) == 0
+        os.write(self.is_ready, b"!")
+        time.sleep(3600)
+
+
+def test_locked_pages(place, address, path):
+    with Locker(place, path):
+        [residue] = request(address, "verify")["residue"]
+        assert {"mapped", "locked"} <= set(residue["reason"].split(", "))
+        assert residue["bytes"] == SIZE
+        assert request(address, "claim")["claimed_bytes"] == 0
+    assert eventually(lambda: not request(address, "claim")["residue"], 10)
+    place.run(actions.read_whole, place.mount / "a")
+    place.judge.owned_by(place.target, path)
+
+
+@pytest.fixture
+def mortal(place):
+    """A cgroup below another one."""
+    place.other.delegate_memory()
+    cgroup = place.other.child("mortal").create()
+    yield cgroup
+    with contextlib.suppress(OSError):
+        cgroup.dir.rmdir()
+
+
+def test_an_owner_that_is_gone(place, address, path, mortal):
+    """The kernel keeps its pages for it (v1), or gives them to its parent (v2,
+    7.2); a cgroup that has its name by now has none of them."""
+    place.run(actions.read_whole, path, cgroup=mortal)
+    [residue] = request(address, "verify")["residue"]
+    assert residue["owner"] == mortal.path
+    mortal.dir.rmdir()
+    mortal.create()
+
+    def owner():
+        [residue] = request(address, "verify")["residue"]
+        return residue["owner"]
+
+    heir = "/(gone)" if mortal.hierarchy.version == 1 else place.other.path
+    assert eventually(lambda: owner() == heir, 10), owner()
+    assert request(address, "claim")["residue"] == []
+    place.run(actions.read_whole, place.mount / "a")
+    place.judge.owned_by(place.target, path)
+
+
+def test_looking_brings_nothing_in(place, address, path):
+    """Every other stretch of 64 KiB of a file, looked at ten times."""
+
+    def read_stretches():
+        with open(path, "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+            for at in range(0, SIZE, 128 * KIB):
+                os.pread(file.fileno(), 64 * KIB, at)
+
+    evict(path)
+    place.run(read_stretches)
+    before = place.judge.look(path)
+    assert 0 < before.resident <= SIZE // PAGE // 2
+    for _ in range(10):
+        answer = request(address, "verify")
+        assert answer["resident_bytes"] <= before.resident * PAGE
+    after = place.judge.look(path)
+    assert after.of(place.target) == 0 and after.of(place.daemon) == 0
+    assert after.of(place.reader) <= before.of(place.reader)
