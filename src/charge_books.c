@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 
 /* Of an opener's cgroup; a process is seldom moved. */
-#define OPENER_AGE_NS (1000 * UINT64_C(1000000))
+#define OPENER_AGE_NS (100 * UINT64_C(1000000))
 
 static uint32_t seconds_now(void)
 {

@@ -24,6 +24,7 @@ from lib.twin import Twins
 # of the tests. With --fail-on-skip, any other skip fails the run.
 ALLOWED_SKIPS = (
     "no cgroup v2 memory controller here",
+    "no cgroup v1 memory controller here",
     "no loop device here",
     "FUSE over io_uring is enabled here",
     "FUSE over io_uring is not enabled here",

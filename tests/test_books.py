@@ -5,6 +5,7 @@ each figure beside what the kernel says of the pages."""
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -215,7 +216,7 @@ def test_cgroups_come_and_go(place):
     the books no more; one with its name that comes later is another user."""
     place.put(place.source, "a", MIB)
     place.cover("share_decay=2")
-    for _ in range(3):
+    for _ in range(2):
         user = place.cgroups.fresh("passing")
         try:
             read(place, "a", user)
@@ -239,6 +240,69 @@ def test_a_thousand_passing_users(place):
             user.remove()
     assert eventually(lambda: not any("passing" in path
                                       for path in tree(place)), limit=10)
+
+
+def fork_as(pid, work):
+    """A child with that pid, if nobody else takes it first: whether."""
+    with open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as last:
+        last.write(str(pid - 1))
+        last.flush()
+        child = os.fork()
+    if not child:
+        try:
+            if os.getpid() == pid:
+                work()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    return child == pid
+
+
+def test_a_pid_that_is_used_again(place):
+    """By a process of another cgroup, a moment later: he is the user."""
+    place.put(place.source, "a", MIB)
+    place.put(place.source, "b", MIB)
+    place.cover()
+
+    def read_from(cgroup, name):
+        cgroup.enter()
+        (place.mount / name).read_bytes()
+
+    def try_once():
+        pid = os.fork()
+        if not pid:
+            try:
+                read_from(place.reader, "a")
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        time.sleep(0.2)
+        return fork_as(pid, lambda: read_from(place.other, "b"))
+
+    assert eventually(try_once)
+    assert becomes(place, place.other, 0, 0, 0, 1)
+    assert becomes(place, place.reader, 0, 0, 0, 1)
+
+
+def test_a_cgroup_that_is_renamed(place):
+    """It is another user by its new name, and the old one's use is forgotten;
+    v2 renames none."""
+    if place.cgroups.base.hierarchy.version != 1:
+        pytest.skip("no cgroup v1 memory controller here")
+    place.put(place.source, "a", MIB)
+    place.cover("share_decay=2")
+    user = place.cgroups.fresh("before")
+    renamed = place.cgroups.base.child("renamed")
+    try:
+        read(place, "a", user)
+        assert becomes(place, user, 0, 0, 0, 1)
+        os.rename(user.dir, renamed.dir)
+        read(place, "a", renamed)
+        assert becomes(place, renamed, 0, 0, 0, 1)
+        assert eventually(lambda: user.path not in tree(place))
+    finally:
+        user.remove()
+        renamed.remove()
 
 
 def test_a_target_that_is_made_anew(place):
