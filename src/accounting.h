@@ -11,9 +11,10 @@
  *   own     bytes charged to the account itself of files that it uses, or
  *           that nobody has used of late
  *   hosted  the same of files that only others use
- *   shared  what it, or somebody below it, uses and nobody there hosts: the
- *           full resident amount of each such file, once: a pseudo-charge
- *           of sharers, from them up to below the one that hosts the file
+ *   shared  what it, or somebody below it, uses and doesn't host: the full
+ *           resident amount of each such file, once: a pseudo-charge of a
+ *           sharer, and of those above him up to below the first that hosts
+ *           the file, or has its host below
  *   foreign what is charged to the account itself of files that others host
  * The model and its tables are from Tejun Heo's mail of 2015-02-04 on "Making
  * memcg track ownership per address_space or anon_vma" to linux-mm.

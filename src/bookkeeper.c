@@ -69,7 +69,7 @@ static bool has_reason(struct bookkeeper *bookkeeper)
 	return true;
 }
 
-/* A use is forgotten a tenth of the time too late at most. */
+/* A use is forgotten a tenth of the time, and a pass, too late at most. */
 static uint32_t decay_due(struct bookkeeper *bookkeeper)
 {
 	uint32_t decay_s = bookkeeper->config.share_decay_s;

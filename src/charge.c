@@ -467,8 +467,7 @@ static bool may_have_grown(const struct charge_file *file)
 void charge_close(const struct charge_file *file)
 {
 	if (may_have_grown(file))
-		charge_count(file->charge, file->backing->inode,
-			     backing_read_fd(file->backing));
+		charge_count_soon(file->charge, file->backing);
 	charge_close_backing(file->charge, file->backing);
 }
 

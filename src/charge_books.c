@@ -17,6 +17,8 @@
 
 /* Of an opener's cgroup; a process is seldom moved. */
 #define OPENER_AGE_NS (100 * UINT64_C(1000000))
+/* The kernel counts page by page: more than that is for the bookkeeper. */
+#define COUNTED_AT_ONCE_BYTES (UINT64_C(64) << 20)
 
 static uint32_t seconds_now(void)
 {
@@ -37,6 +39,22 @@ void charge_note_owned(struct inode *inode, struct host *host, uint64_t bytes)
 	/* Without memory there may be none. */
 	if (inode->pages->account.host)
 		account_file_charge(&inode->pages->account, bytes, NULL, 0);
+}
+
+/* Less than the foreign ones were is left: those of the last parts went. */
+static void shrink_foreign(struct account_file *books, uint64_t bytes)
+{
+	cleanup_free struct account_part *parts =
+		calloc(books->n_foreign, sizeof(*parts));
+
+	for (uint32_t i = 0; parts && i < books->n_foreign; i++) {
+		parts[i] = books->foreign[i];
+		if (parts[i].bytes > bytes)
+			parts[i].bytes = bytes;
+		bytes -= parts[i].bytes;
+	}
+	if (parts)
+		account_file_charge(books, 0, parts, books->n_foreign);
 }
 
 /*
@@ -60,7 +78,7 @@ void charge_note_resident(struct inode *inode, uint64_t bytes)
 		account_file_charge(books, bytes - foreign, books->foreign,
 				    books->n_foreign);
 	else
-		account_file_charge(books, bytes, NULL, 0);
+		shrink_foreign(books, bytes);
 }
 
 static bool has_entry(const struct inode *inode)
@@ -100,7 +118,6 @@ void charge_note_open(struct charge *charge,
 		account_contribute(books->host, account,
 				   known - resident_bytes);
 	inode_unlock(charge->table, inode);
-	account_unref(account);
 	inode_mark(charge->table, inode, INODE_CHARGED);
 	if (shares)
 		charge_tell(charge, inode,
@@ -108,6 +125,7 @@ void charge_note_open(struct charge *charge,
 				    .kind = EVENT_share,
 				    .account = account_path(account),
 			    });
+	account_unref(account);
 }
 
 void charge_count(struct charge *charge, struct inode *inode, int fd)
@@ -120,6 +138,18 @@ void charge_count(struct charge *charge, struct inode *inode, int fd)
 	inode_lock(charge->table, inode);
 	charge_note_resident(inode, pages * page_bytes());
 	inode_unlock(charge->table, inode);
+}
+
+void charge_count_soon(struct charge *charge, const struct backing *backing)
+{
+	struct inode *inode = backing->inode;
+	uint64_t known;
+
+	inode_lock(charge->table, inode);
+	known = account_file_resident(&inode->pages->account);
+	inode_unlock(charge->table, inode);
+	if (known <= COUNTED_AT_ONCE_BYTES)
+		charge_count(charge, inode, backing_read_fd(backing));
 }
 
 /* -- who pays, page by page -- */
@@ -195,7 +225,10 @@ static bool is_open(const struct inode *inode)
 	return inode->backing && inode->backing->opens;
 }
 
-/* More pages than were known, in a file that nobody has open here. */
+/*
+ * Whether to ask whose they are: some are known to be others', or there are
+ * more than were known, in a file that nobody has open here.
+ */
 static bool is_strange(struct charge *charge, struct inode *inode,
 		       uint64_t resident_bytes)
 {
@@ -203,8 +236,10 @@ static bool is_strange(struct charge *charge, struct inode *inode,
 	bool is_strange;
 
 	inode_lock(charge->table, inode);
-	is_strange = books->host && !is_open(inode) &&
-		     resident_bytes > account_file_resident(books);
+	is_strange = books->host &&
+		     (account_file_foreign(books) ||
+		      (!is_open(inode) &&
+		       resident_bytes > account_file_resident(books)));
 	inode_unlock(charge->table, inode);
 	return is_strange;
 }
@@ -223,21 +258,17 @@ void charge_ask_owners(struct charge *charge, struct inode *inode)
 	charge_probe_clear(&probe);
 }
 
-/* Somebody brought it in beside the mount: the host is to have it. */
-static void take_strange(struct charge *charge, struct inode *inode)
+/* What was brought in beside the mount the reconciler is to claim. */
+static void look_closer(struct charge *charge, struct inode *inode)
 {
-	struct backing *backing;
 	bool is_foreign;
 
 	charge_ask_owners(charge, inode);
 	inode_lock(charge->table, inode);
 	is_foreign = account_file_foreign(&inode->pages->account);
 	inode_unlock(charge->table, inode);
-	if (!is_foreign ||
-	    backing_open(charge->table, inode, false, false, &backing) < 0)
-		return;
-	charge_settle(charge, backing, true);
-	charge_close_backing(charge, backing);
+	if (is_foreign)
+		charge_watch(charge, inode);
 }
 
 /*
@@ -275,7 +306,7 @@ static int count_again(struct charge *charge, struct inode *inode)
 	if (r < 0)
 		return r;
 	if (is_strange(charge, inode, pages * page_bytes()))
-		take_strange(charge, inode);
+		look_closer(charge, inode);
 	else
 		charge_count(charge, inode, fd);
 	return 0;

@@ -54,6 +54,12 @@ static void set_watched(struct charge *charge, struct inode *inode,
 	inode_unlock(charge->table, inode);
 }
 
+void charge_watch(struct charge *charge, struct inode *inode)
+{
+	set_watched(charge, inode, true);
+	charge_expose(charge, inode);
+}
+
 static bool is_due(const struct exposure *seen, enum charge_reason reason)
 {
 	if (reason == CHARGE_REFAULTS)

@@ -216,7 +216,7 @@ static void forget_pages(struct charge *charge, const struct backing *backing)
 	inode_lock(charge->table, inode);
 	shadow_forget(&inode->pages->shadow);
 	inode_unlock(charge->table, inode);
-	charge_count(charge, inode, backing_read_fd(backing));
+	charge_count_soon(charge, backing);
 	charge_tear_pin(charge, inode);
 }
 

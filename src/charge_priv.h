@@ -166,6 +166,9 @@ void charge_ask_owners(struct charge *charge, struct inode *inode);
 /* What is resident of the file behind the fd, as the kernel counts it now. */
 void charge_count(struct charge *charge, struct inode *inode, int fd);
 
+/* The same at once, unless that took long: then it is left to the next time. */
+void charge_count_soon(struct charge *charge, const struct backing *backing);
+
 /* The client may bring in pages of the file by himself from now on. */
 void charge_expose(struct charge *charge, struct inode *inode);
 
@@ -185,6 +188,9 @@ int64_t charge_retry(struct charge *charge, struct backing *backing);
 
 /* What charge.spare holds; NULL is none. */
 void probe_buffer_free(struct probe_buffer *buffer);
+
+/* Has the file looked at until no page is another's, and nobody maps it. */
+void charge_watch(struct charge *charge, struct inode *inode);
 
 /* Ends one open of the backing, and what the last one had reserved. */
 void charge_close_backing(struct charge *charge, struct backing *backing);
