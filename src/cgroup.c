@@ -14,6 +14,8 @@
 #include <sys/sysinfo.h>
 
 #define LEAF_NAME "memcgfs"
+#define GONE_NAME "/(gone)"
+#define UNKNOWN_NAME "/(unknown)"
 #define CONTROLLER "memory"
 #define MAX_CREATED 64
 #define STAT_FILE_MAX 8192
@@ -296,6 +298,14 @@ static int open_by_ino(const struct cgroup_tree *tree, uint64_t ino)
 	return fd;
 }
 
+/* It was there a moment ago, but not by the path that it had. */
+static int why_not_found(const struct cgroup_tree *tree, uint64_t ino)
+{
+	cleanup_close int fd = open_by_ino(tree, ino);
+
+	return fd < 0 ? fd : -EXDEV;
+}
+
 int cgroup_tree_path_of_ino(const struct cgroup_tree *tree, uint64_t ino,
 			    char path[CGROUP_PATH_MAX])
 {
@@ -315,12 +325,22 @@ int cgroup_tree_path_of_ino(const struct cgroup_tree *tree, uint64_t ino,
 	if (len < 0)
 		return -errno;
 	link[len] = '\0';
-	/* It may be out of sight from here, or be removed by now. */
 	if (cgroup_tree_parse(tree, link, found) < 0 ||
 	    fstatat(tree->fd, relative(found), &st, 0) < 0 || st.st_ino != ino)
-		return -ENOENT;
+		return why_not_found(tree, ino);
 	strcpy(path, found);
 	return 0;
+}
+
+void cgroup_tree_name_owner(const struct cgroup_tree *tree, uint64_t ino,
+			    char path[CGROUP_PATH_MAX])
+{
+	int r = cgroup_tree_path_of_ino(tree, ino, path);
+
+	if (r == 0)
+		cgroup_tree_cut_leaf(tree, path);
+	else
+		strcpy(path, r == -ENOENT ? GONE_NAME : UNKNOWN_NAME);
 }
 
 void cgroup_tree_cut_leaf(const struct cgroup_tree *tree, char *path)

@@ -43,7 +43,8 @@ int cgroup_tree_parse_proc(const struct cgroup_tree *tree, const char *text,
  * The path of the cgroup whose directory has that inode number, which is what
  * /proc/kpagecgroup tells of pages; 0, which is no cgroup, counts as the root.
  * One that was removed, though pages of it are left (v1, and v2 before 7.2,
- * which gives them to the parent), has none: -ENOENT. -EPERM: without
+ * which gives them to the parent), has none: -ENOENT. -EXDEV: it is out of
+ * sight from here, beside the root of a cgroup namespace, say. -EPERM: without
  * CAP_DAC_READ_SEARCH there is no asking by number.
  */
 int cgroup_tree_path_of_ino(const struct cgroup_tree *tree, uint64_t ino,
@@ -54,6 +55,14 @@ int cgroup_tree_path_of_ino(const struct cgroup_tree *tree, uint64_t ino,
  * of one and this is v2: see below.
  */
 void cgroup_tree_cut_leaf(const struct cgroup_tree *tree, char *path);
+
+/*
+ * The name that the owner of pages, by its number, has in the books and in
+ * reports: its path, or, of another target's leaf, that target's; "/(gone)" of
+ * one that was removed, and "/(unknown)" if that can't be told.
+ */
+void cgroup_tree_name_owner(const struct cgroup_tree *tree, uint64_t ino,
+			    char path[CGROUP_PATH_MAX]);
 
 /*
  * A host: the cgroup that holds the charge for a target. It is the target

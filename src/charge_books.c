@@ -154,17 +154,11 @@ void charge_count_soon(struct charge *charge, const struct backing *backing)
 
 /* -- who pays, page by page -- */
 
-/* A cgroup that was removed has no path; the kernel still has its pages. */
-#define GONE_ACCOUNT "/(gone)"
-
 static struct account *find_owner(struct charge *charge, uint64_t ino)
 {
 	char path[CGROUP_PATH_MAX];
 
-	if (cgroup_tree_path_of_ino(charge->tree, ino, path) < 0)
-		return books_find(charge->books, GONE_ACCOUNT);
-	/* The leaf of another target is that one's account. */
-	cgroup_tree_cut_leaf(charge->tree, path);
+	cgroup_tree_name_owner(charge->tree, ino, path);
 	return books_find(charge->books, path);
 }
 
@@ -182,7 +176,7 @@ static int find_owners(struct charge *charge, const struct charge_probe *probe,
 		account = find_owner(charge, probe->parts[i].owner_ino);
 		if (!account)
 			return -ENOMEM;
-		/* Several that are gone are one. */
+		/* Several that are gone are one; so are a target and its leaf. */
 		for (at = 0; at < *n && parts[at].account != account; at++)
 			;
 		if (at < *n)

@@ -122,7 +122,7 @@ uint64_t residue_add(struct residue *residue, struct inode *inode,
 void residue_finish(struct residue *residue);
 void residue_discard(struct residue *residue);
 
-/* The inode's path as a string; and that of a cgroup by its inode number. */
+/* The inode's path as a string; and the name of an owner of pages. */
 json_t *control_show_place(const struct control_request *request,
 			   struct inode *inode);
 json_t *control_show_owner(const struct control_request *request,

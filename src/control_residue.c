@@ -10,7 +10,6 @@
 
 #define SHOWN_MAX 10000
 #define PIDS_MAX 16
-#define GONE "/(gone)" /* as the books have it */
 
 json_t *control_show_place(const struct control_request *request,
 			   struct inode *inode)
@@ -27,8 +26,7 @@ json_t *control_show_owner(const struct control_request *request,
 {
 	char path[CGROUP_PATH_MAX];
 
-	if (cgroup_tree_path_of_ino(request->config->tree, owner_ino, path) < 0)
-		return json_string(GONE);
+	cgroup_tree_name_owner(request->config->tree, owner_ino, path);
 	return report_string(path);
 }
 

@@ -25,10 +25,15 @@ struct verify {
 	uint64_t moved_files;
 };
 
-/* What the books have of such a part. */
+/*
+ * What the books have of such a part. Pages of the host's target that its leaf
+ * doesn't hold are the host's to them.
+ */
 static uint64_t bytes_by_books(const struct charge_entry *entry,
 			       const char *owner)
 {
+	if (strcmp(account_path(entry->host), owner) == 0)
+		return entry->host_bytes;
 	for (size_t i = 0; i < entry->n_foreign; i++)
 		if (strcmp(account_path(entry->foreign[i].account), owner) == 0)
 			return entry->foreign[i].bytes;
@@ -107,17 +112,23 @@ static int hold_against(struct verify *verify, struct inode *inode,
 static int verify_pages(struct verify *verify, struct inode *inode,
 			struct charge_probe *probe)
 {
-	struct charge *charge = verify->request->config->charge;
+	const struct control_config *config = verify->request->config;
+	struct charge *charge = config->charge;
 	struct charge_entry entry;
+	bool is_booked;
 	int r;
 
+	/* One that was looked up only has no binding yet. */
+	rulebook_refresh(config->book, inode);
 	r = charge_read_entry(charge, inode, &entry);
-	if (r == 0)
-		r = charge_probe(charge, inode, probe);
+	if (r < 0)
+		return r;
+	is_booked = entry.host;
+	r = charge_probe(charge, inode, probe);
 	if (r == 0)
 		r = hold_against(verify, inode, &entry, probe);
 	charge_entry_clear(&entry);
-	if (r == 0 && (entry.host || probe->resident_bytes))
+	if (r == 0 && (is_booked || probe->resident_bytes))
 		r = charge_enter(charge, inode, probe);
 	return r;
 }

@@ -141,6 +141,49 @@ def test_disagreements_are_told_once(place, mount, address):
     assert request(address, "verify")["disagreements"] == []
 
 
+def test_reclaimed_pages_have_moved(place, mount, address):
+    """Nobody is told of those: no disagreement, and the books are put right."""
+    [path] = known(place, "a")
+    place.run(actions.read_whole, mount / "a")
+    assert eventually(lambda: request(address, "files")["count"] == 1)
+    evict(path)
+    answer = request(address, "verify")
+    assert answer["resident_bytes"] == 0 and answer["disagreements"] == []
+    assert request(address, "files")["count"] == 0
+
+
+def test_a_file_that_was_only_looked_up(place):
+    """Its rule holds all the same: what its target pays isn't foreign."""
+    write_rules(place.source, f"theirs memcg={place.other.path}")
+    path = place.put(place.source, "theirs", SIZE)
+    mount = place.cover()
+    os.stat(mount / "theirs")
+    [address] = addresses(device_of(mount.path) + "/")
+    plant(place, path, cgroup=place.other)
+    answer = request(address, "verify")
+    assert answer["files"] == 1 and answer["resident_bytes"] > 0
+    assert answer["foreign_bytes"] == 0 and answer["residue"] == []
+    [file] = request(address, "files")["files"]
+    assert file["host"] == place.other.path and file["foreign_bytes"] == 0
+
+
+def test_pages_of_another_targets_leaf(place, mount, address):
+    """v2: they are that target's, in the books and to who verifies them."""
+    if place.cgroups.hierarchy.version != 2:
+        pytest.skip("no cgroup v2 memory controller here")
+    [path] = known(place, "a")
+    place.other.delegate_memory()
+    leaf = place.other.child("memcgfs").create()
+    place.cgroup_list.insert(0, leaf)
+    with Mapper(place, path, cgroup=leaf):
+        for _ in range(3):
+            place.judge.owned_by(leaf, path)
+            answer = request(address, "verify")
+            [residue] = answer["residue"]
+            assert residue["owner"] == place.other.path
+        assert answer["disagreements"] == [] and answer["moved_files"] == 0
+
+
 def test_mapped_pages_are_residue(place, mount, address):
     """With who maps them. They are claimed when he has let go."""
     [path] = known(place, "a")

@@ -302,6 +302,37 @@ static void test_a_path_by_number(void **state)
 	cgroup_host_free(host);
 }
 
+static void assert_owner(const struct grove *grove, uint64_t ino,
+			 const char *wanted)
+{
+	char path[CGROUP_PATH_MAX];
+
+	cgroup_tree_name_owner(grove->tree, ino, path);
+	if (strcmp(path, "/(unknown)") == 0)
+		unit_skip("directories aren't found by number here");
+	assert_string_equal(path, wanted);
+}
+
+/* A leaf has the name of its target; only one that was removed is gone. */
+static void test_names_of_owners(void **state)
+{
+	struct grove *grove = *state;
+	struct cgroup_host *target = make_host(grove, "/a");
+	struct cgroup_host *leaf = make_host(grove, "/a/memcgfs");
+	uint64_t ino = cgroup_host_memcg_ino(leaf);
+	char path[128], leaf_path[160];
+
+	snprintf(path, sizeof(path), "%s/a", grove->base);
+	snprintf(leaf_path, sizeof(leaf_path), "%s/memcgfs", path);
+	assert_owner(grove, cgroup_host_memcg_ino(target), path);
+	assert_owner(grove, ino,
+		     cgroup_tree_version(grove->tree) == 2 ? path : leaf_path);
+	assert_owner(grove, 0, "/");
+	cgroup_host_free(leaf);
+	assert_owner(grove, ino, "/(gone)");
+	cgroup_host_free(target);
+}
+
 /* What was there before stays. */
 static void test_a_host_is_found(void **state)
 {
@@ -558,6 +589,7 @@ int main(void)
 		cgroup_test(test_cut_leaf),
 		cgroup_test(test_a_host_is_made),
 		cgroup_test(test_a_path_by_number),
+		cgroup_test(test_names_of_owners),
 		cgroup_test(test_a_host_is_found),
 		cgroup_test(test_a_missing_host),
 		cgroup_test(test_a_host_in_use_stays),
