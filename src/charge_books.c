@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The heart, 8: keeping the books; see charge.h. An entry is told what an
+ * The heart, 9: keeping the books; see charge.h. An entry is told what an
  * open found and did, and what the kernel counts when a file is closed that
  * may have more pages now. What the kernel reclaims it tells nobody: that is
  * counted again now and then. A file that the books have something of stays

@@ -70,12 +70,6 @@ static bool is_due(const struct exposure *seen, enum charge_reason reason)
 	return !seen->is_open && !seen->is_gone;
 }
 
-/* A charger that doesn't answer, or can't be had, is not waited for. */
-static bool can_ask(const struct charger *charger)
-{
-	return !charger_is_silent(charger) && !charger_is_down(charger);
-}
-
 /*
  * Most of it is another's: not what a client brought back, but the file has
  * another host now. Who used it is to find it there again, even if this look
@@ -146,7 +140,7 @@ int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 	int64_t r = 0;
 
 	if (binding->host && is_due(&seen, reason))
-		r = can_ask(host_charger(binding->host)) ?
+		r = charge_can_ask(host_charger(binding->host)) ?
 			    look(charge, inode, &seen, reason) :
 			    -EAGAIN;
 	/* What can't be looked at now is tried again, unless it is no more. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The heart, 10: letting go of a file's pages as somebody asks for it; see
+ * The heart, 12: letting go of a file's pages as somebody asks for it; see
  * charge.h. The daemon does that itself, as it charges nobody.
  *
  * What is open by passthrough stays: its reader would bring it back at his

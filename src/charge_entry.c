@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The heart, 9: what the books have of a file, for reports; see charge.h. */
+/* The heart, 10: what the books have of a file, for reports; see charge.h. */
 #include "charge_priv.h"
 
 #include "residency.h"

@@ -26,16 +26,18 @@ struct shadow_moment charge_moment(const struct charge *charge,
 int64_t charge_call_alone(struct charge *charge, struct inode *inode,
 			  const struct binding *binding, struct ring_call *call)
 {
+	uint16_t turn;
 	int64_t r;
 
+	/* In turn: who probes a large file asks again at once. */
 	pthread_mutex_lock(&charge->claim_lock);
-	while (inode->being_claimed)
+	turn = inode->claims_begun++;
+	while (inode->claims_ended != turn)
 		pthread_cond_wait(&charge->claim_ended, &charge->claim_lock);
-	inode->being_claimed = true;
 	pthread_mutex_unlock(&charge->claim_lock);
 	r = charge_call(charge, binding, call);
 	pthread_mutex_lock(&charge->claim_lock);
-	inode->being_claimed = false;
+	inode->claims_ended++;
 	pthread_cond_broadcast(&charge->claim_ended);
 	pthread_mutex_unlock(&charge->claim_lock);
 	return r;

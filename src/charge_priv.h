@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What charge.c and charge_io.c share. */
+/* What the files of the heart share; see charge.h. */
 #ifndef MEMCGFS_CHARGE_PRIV_H
 #define MEMCGFS_CHARGE_PRIV_H
 
@@ -24,7 +24,7 @@ struct charge {
 	bool sees_flags;
 	int fuse_fd;
 	bool can_passthrough;
-	/* For the inodes' being_claimed; not taken by I/O, nor by opens of
+	/* For the inodes' claims; not taken by I/O, nor by opens of
 	 * files whose pages are known to be the host's. */
 	pthread_mutex_t claim_lock;
 	pthread_cond_t claim_ended;
@@ -40,6 +40,12 @@ static inline const struct binding *binding_of(const struct charge *charge,
 		atomic_load_explicit(&inode->binding, memory_order_acquire);
 
 	return binding ? binding : charge->fallback;
+}
+
+/* A charger that doesn't answer, or can't be had, is not waited for. */
+static inline bool charge_can_ask(const struct charger *charger)
+{
+	return !charger_is_silent(charger) && !charger_is_down(charger);
 }
 
 /*

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 
 #define BUFFER_RUNS 4096
+/* In one go, as those whose open needs a claim wait for it. */
+#define PROBED_AT_ONCE_BYTES (UINT64_C(64) << 20)
 
 int charge_look_quickly(struct charge *charge, const struct backing *backing,
 			struct residency_found *found)
@@ -172,40 +174,49 @@ static int by_size(const void *a, const void *b)
 
 /* -- the look -- */
 
-/* One that doesn't answer, or can't be had, is not waited for. */
-static bool can_ask(const struct charger *charger)
+static int add_runs(const struct look *look, const struct residency_run *runs,
+		    int64_t n)
 {
-	return !charger_is_silent(charger) && !charger_is_down(charger);
+	int r = 0;
+
+	for (int64_t i = 0; i < n && r == 0; i++)
+		r = add_run(look, &runs[i]);
+	return r;
 }
 
-/* Goes on behind the last run for as long as they fill the buffer. */
+/*
+ * Goes on behind the last run where they filled the buffer, and by ever more
+ * where there are none, as in a sparse file.
+ */
 static int look_at_pages(const struct look *look,
 			 const struct probe_buffer *buffer)
 {
+	uint64_t end = look->probe->size_bytes, step = PROBED_AT_ONCE_BYTES;
 	struct ring_call call = {
 		.op = RING_PROBE,
 		.fd = backing_read_fd(look->backing),
 		.fd2 = buffer->fd,
 		.offset2 = BUFFER_RUNS,
 	};
-	const struct residency_run *last;
-	int64_t n = BUFFER_RUNS;
-	int r = 0;
+	const struct residency_run *last = &buffer->runs[BUFFER_RUNS - 1];
+	int64_t n;
+	int r;
 
-	while (n == BUFFER_RUNS && call.offset < look->probe->size_bytes) {
-		call.length = look->probe->size_bytes - call.offset;
+	while (call.offset < end) {
+		call.length = step < end - call.offset ? step :
+							 end - call.offset;
 		n = charge_call_alone(look->charge, look->backing->inode,
 				      look->looker, &call);
 		if (n < 0)
 			return (int)n;
-		for (int64_t i = 0; i < n && r == 0; i++)
-			r = add_run(look, &buffer->runs[i]);
+		r = add_runs(look, buffer->runs, n);
 		if (r < 0)
 			return r;
-		last = &buffer->runs[n - 1];
-		if (n)
+		call.offset += call.length;
+		if (n == BUFFER_RUNS)
 			call.offset =
 				(last->first_page + last->pages) * page_bytes();
+		step = n ? PROBED_AT_ONCE_BYTES : step * 2;
 	}
 	return 0;
 }
@@ -216,7 +227,7 @@ static int look_at_owners(const struct look *look)
 	struct probe_buffer *buffer;
 	int r;
 
-	if (!can_ask(host_charger(look->looker->host)))
+	if (!charge_can_ask(host_charger(look->looker->host)))
 		return -EAGAIN;
 	r = take_buffer(look->charge, &buffer);
 	if (r < 0)

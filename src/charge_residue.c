@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The heart, 10: residue; see charge.h. Pages that couldn't be moved are tried
+ * The heart, 11: residue; see charge.h. Pages that couldn't be moved are tried
  * again for as long as they stay. Which ones they are is known from the last
  * probe of the file, so that this costs what they do, and not the file.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The heart, 8: what is told of a file to who follows events; see events.h. */
+/* The heart, 13: what is told of a file to who follows events; see events.h. */
 #include "charge_priv.h"
 
 #include "inode_place.h"

@@ -70,7 +70,9 @@ struct inode {
 	 */
 	_Atomic bool attrs_volatile;
 	_Atomic bool inval_queued; /* see inval.h */
-	bool being_claimed; /* the heart's lock; see charge_call_alone() */
+	/* The heart's lock; see charge_call_alone(). */
+	uint16_t claims_begun;
+	uint16_t claims_ended;
 	_Atomic unsigned char move; /* see mover.c */
 	_Atomic unsigned char marks; /* bits of inode_mark; shard lock to set */
 	bool is_watched; /* shard lock; see charge_drift.c */
