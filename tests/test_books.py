@@ -3,13 +3,12 @@
 each figure beside what the kernel says of the pages."""
 
 import os
-import subprocess
 import sys
 import time
 
 import pytest
 
-from lib import actions, settings
+from lib import actions, kernel, settings
 from lib.control import ctl_json
 from lib.judge import evict
 from lib.rules import write_rules
@@ -149,8 +148,12 @@ def test_what_is_written(place, io):
 def test_a_use_is_forgotten(place):
     place.put(place.source, "a", MIB)
     place.cover("share_decay=1")
-    read(place, "a", place.reader)
-    assert place.reader.path in tree(place)
+
+    def is_used():
+        read(place, "a", place.reader)
+        return place.reader.path in tree(place)
+
+    assert eventually(is_used)
     assert becomes(place, place.reader, 0, 0, 0, 0)
     # Nobody uses it, and it is there: the target's own.
     assert becomes(place, place.target, 1, 1, 0, 0)
@@ -218,16 +221,20 @@ def test_cgroups_come_and_go(place):
     place.cover("share_decay=2")
     for _ in range(2):
         user = place.cgroups.fresh("passing")
-        try:
+
+        def is_used():
             read(place, "a", user)
-            assert figures(place, user)[3] > 0
+            return figures(place, user)[3] > 0
+
+        try:
+            assert eventually(is_used)
         finally:
             user.remove()
         assert eventually(lambda: user.path not in tree(place), limit=10)
     assert becomes(place, place.target, 1, 1, 0, 0)
 
 
-def test_a_thousand_passing_users(place):
+def test_fifty_passing_users(place):
     """They leave nothing behind: no account, and no share."""
     place.put(place.source, "a", 64 * KIB)
     place.cover("share_decay=1")
@@ -243,19 +250,19 @@ def test_a_thousand_passing_users(place):
 
 
 def fork_as(pid, work):
-    """A child with that pid, if nobody else takes it first: whether."""
-    with open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as last:
-        last.write(str(pid - 1))
-        last.flush()
-        child = os.fork()
+    """A child with that pid, if nobody else has taken it: whether."""
+    try:
+        child = kernel.fork_as(pid)
+    except FileExistsError:
+        return False
     if not child:
         try:
-            if os.getpid() == pid:
-                work()
+            assert os.getpid() == pid
+            work()
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    return child == pid
+    return True
 
 
 def test_a_pid_that_is_used_again(place):
@@ -293,12 +300,16 @@ def test_a_cgroup_that_is_renamed(place):
     place.cover("share_decay=2")
     user = place.cgroups.fresh("before")
     renamed = place.cgroups.base.child("renamed")
+
+    def shares(cgroup):
+        read(place, "a", cgroup)
+        *others, shared = figures(place, cgroup)
+        return others == [0, 0, 0] and 0.75 <= shared <= 1
+
     try:
-        read(place, "a", user)
-        assert becomes(place, user, 0, 0, 0, 1)
+        assert eventually(lambda: shares(user))
         os.rename(user.dir, renamed.dir)
-        read(place, "a", renamed)
-        assert becomes(place, renamed, 0, 0, 0, 1)
+        assert eventually(lambda: shares(renamed))
         assert eventually(lambda: user.path not in tree(place))
     finally:
         user.remove()
@@ -322,19 +333,33 @@ def test_a_target_that_is_made_anew(place):
         return place.judge.look(place.source / "a").foreign_to(target) == 0
 
     # Which cgroup it is, is looked at ten times a second.
-    assert eventually(is_claimed, limit=1)
+    assert eventually(is_claimed, limit=3)
     assert place.judge.owned_by(target, place.source / "a",
                                 at_least=MIB // settings.PAGE)
     assert becomes(place, target, 1, 0, 1, 0)
 
 
-def test_the_books_cost_an_open_nothing_but_a_moment(place):
-    """10,000 opens of one file by one process are one use."""
-    place.put(place.source, "a", 4 * KIB)
+def test_many_opens_are_one_use(place):
+    """Of one file by one process: one sharer, who has brought it in once; and
+    nothing is kept of each."""
+    place.put(place.source, "a", 64 * KIB)
     place.cover()
     script = ("import os,sys\n"
               "for _ in range(10000): os.close(os.open(sys.argv[1], 0))\n")
-    subprocess.run([sys.executable, "-c", script, place.mount / "a"],
-                   check=True, preexec_fn=place.reader.enter)
-    account = tree(place)[place.reader.path]
-    assert account["shared_bytes"] in (0, 4 * KIB)
+
+    def open_often():
+        place.command([sys.executable, "-c", script, place.mount / "a"])
+
+    open_often()
+    before = place.mount.daemon.memory()
+    open_often()
+    grown = place.mount.daemon.memory() - before
+    # Of malloc()'s smallest pieces it would be 312 KiB; sanitizers remember
+    # what is long freed.
+    assert settings.SANITIZED or grown < 256 * KIB, grown
+    [file] = ctl_json("files", place.mount / "a")[0]["files"]
+    assert file["sharers"] == [place.reader.path]
+    [brought] = tree(place)[place.target.path]["contributors"]
+    assert brought["path"] == place.reader.path
+    # Or a few times, as the machine may take it at any moment.
+    assert 64 * KIB <= brought["bytes"] < MIB

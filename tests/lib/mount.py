@@ -98,6 +98,11 @@ class Daemon:
     def open_fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def memory(self):
+        """Bytes of its own, without files' pages."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"^RssAnon:\s*(\d+) kB$", status, re.M)[1]) * 1024
+
     def text(self):
         return self.log.read_text(errors="replace")
 
