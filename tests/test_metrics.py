@@ -7,10 +7,10 @@ import os
 import re
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -64,20 +64,28 @@ def test_figures(place):
     path = place.put(place.source, "a", SIZE)
     place.run(actions.read_whole, mount / "a")
     place.judge.owned_by(place.target, path, at_least=SIZE // settings.PAGE)
-    text = ask(address_of(mount), "metrics")["text"]
     status = ask(address_of(mount), "status")
     here = {"mountpoint": mount.path}
+    host = here | {"host": place.target.path, "target": place.target.path}
+    target = {"cgroup": place.target.path}
+
+    def bytes_are_told():
+        """The machine may take some pages at any time."""
+        place.run(actions.read_whole, mount / "a")
+        text = ask(address_of(mount), "metrics")["text"]
+        told = [value(text, "host_usage_bytes", **host),
+                value(text, "cgroup_usage_bytes", **target),
+                value(text, "cgroup_hosted_bytes", **target),
+                value(text, "cgroup_shared_bytes", cgroup=place.reader.path)]
+        return all(0.75 * SIZE <= bytes <= SIZE for bytes in told) and text
+
+    text = eventually(bytes_are_told)
+    assert text
     assert value(text, "inodes", **here) == status["inodes"]
     assert value(text, "degraded", **here) == 0
-    assert value(text, "ahead_bytes_total", **here) == SIZE
+    assert SIZE <= value(text, "ahead_bytes_total", **here) < 2 * SIZE
     assert value(text, "info", memcg=place.target.path, io="auto") == 1
-    host = here | {"host": place.target.path, "target": place.target.path}
     assert value(text, "host_charger_up", **host) == 1
-    assert value(text, "host_usage_bytes", **host) == SIZE
-    for family in ("usage", "hosted"):
-        assert value(text, f"cgroup_{family}_bytes",
-                     cgroup=place.target.path) == SIZE
-    assert value(text, "cgroup_shared_bytes", cgroup=place.reader.path) == SIZE
     for name in status["counters"]:
         if name.startswith("pinned"):
             value(text, name)
@@ -135,11 +143,21 @@ def test_scraping(place, port):
     assert headers["Content-Type"] == \
         "text/plain; version=0.0.4; charset=utf-8"
     check(text)
-    asked = ask(address_of(place.mount), "metrics")["text"]
-    assert without_times(text) == without_times(asked)
+
+    def pair():
+        return (without_times(get(port)[2]),
+                without_times(ask(address_of(place.mount), "metrics")["text"]))
+
+    # Two snapshots, between which something may happen.
+    assert eventually(lambda: len(set(pair())) == 1), pair()
     status, headers, text = get(port, method="HEAD")
     assert status == 200 and text == ""
-    assert int(headers["Content-Length"]) == len(asked)
+
+    def lengths():
+        return (int(get(port, method="HEAD")[1]["Content-Length"]),
+                len(get(port)[2].encode()))
+
+    assert eventually(lambda: len(set(lengths())) == 1), lengths()
 
 
 def test_there_is_nothing_else(place, port):
@@ -229,13 +247,12 @@ def test_threads_and_fds_are_bounded(place, port):
 
     get(port)
     before = threads(), daemon.open_fds()
-    scrapers = [threading.Thread(target=lambda: [get(port) for _ in range(25)])
-                for _ in range(8)]
-    for scraper in scrapers:
-        scraper.start()
-    assert threads() <= before[0]
-    for scraper in scrapers:
-        scraper.join()
+    with ThreadPoolExecutor(8) as scrapers:
+        scrapes = [scrapers.submit(get, port) for _ in range(200)]
+        while not all(scrape.done() for scrape in scrapes):
+            assert threads() <= before[0]
+            time.sleep(0.01)
+    assert {scrape.result()[0] for scrape in scrapes} == {200}
     assert eventually(lambda: daemon.open_fds() <= before[1])
 
 
@@ -275,8 +292,8 @@ def test_prometheus_scrapes_it(place, prometheus):
     assert found[0]["metric"]["mountpoint"] == str(place.mountpoint)
     assert int(found[0]["value"][1]) == \
         ask(address_of(place.mount), "status")["inodes"]
-    [up] = prometheus("up")
-    assert up["value"][1] == "1"
-    [host] = prometheus("memcgfs_host_charger_up")
-    assert host["metric"]["host"] == place.target.path
-    assert host["value"][1] == "1"
+    for name in ("up", "memcgfs_host_charger_up"):
+        # A scrape may take longer than its time, and the next one doesn't.
+        [one] = eventually(lambda: [found for found in prometheus(name) or []
+                                    if found["value"][1] == "1"], 30, every=0.1)
+    assert one["metric"]["host"] == place.target.path
