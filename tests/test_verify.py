@@ -226,19 +226,22 @@ def test_below_a_path(place, mount, address):
 
 
 def test_orders_and_limits(place, mount, address):
-    for n, name in enumerate("abcd", 1):
-        place.put(place.source, name, n * 64 * KIB)
-    for name in "abcd":
-        place.run(actions.read_whole, mount / name)
-    place.run(actions.read_whole, mount / "b", cgroup=place.other)
+    for n, name in enumerate("abcd"):
+        place.put(place.source, name, (64 << n) * KIB)
 
     def names(**how):
         return "".join(f["path"][1:]
                        for f in request(address, "files", **how)["files"])
 
-    assert eventually(lambda: names() == "dcba")
-    assert names(sort="name") == "abcd" and names(limit=2) == "dc"
-    assert eventually(lambda: names(sort="shared") == "bdca")
+    def are_in_order():
+        for name in "abcd":
+            place.run(actions.read_whole, mount / name)
+        place.run(actions.read_whole, mount / "b", cgroup=place.other)
+        return (names() == "dcba" and names(limit=2) == "dc"
+                and names(sort="shared") == "bdca")
+
+    assert eventually(are_in_order), (names(), names(sort="shared"))
+    assert names(sort="name") == "abcd"
     [b] = request(address, "files", path="/b")["files"]
     assert sorted(b["sharers"]) == sorted([place.reader.path, place.other.path])
     assert request(address, "files", limit=1)["count"] == 4
