@@ -66,13 +66,18 @@ void verify_show(const json_t *answer, const struct choices *choices)
 	if (field_number(answer, "moved_files"))
 		printf("moved meanwhile: %lld files\n",
 		       field_number(answer, "moved_files"));
-	if (!json_array_size(disagreements))
+	if (field_number(answer, "unseen_files"))
+		printf("unseen: %lld files, which no charger could look at\n",
+		       field_number(answer, "unseen_files"));
+	if (verify_judge(answer) == EXIT_SUCCESS)
 		printf("the books agree with the kernel\n");
 }
 
 int verify_judge(const json_t *answer)
 {
-	return json_array_size(json_object_get(answer, "disagreements")) ?
+	return json_array_size(json_object_get(answer, "disagreements")) ||
+			       field_number(answer, "skipped_files") ||
+			       field_number(answer, "unseen_files") ?
 		       EXIT_FAILURE :
 		       EXIT_SUCCESS;
 }

@@ -7,7 +7,7 @@
 
 void verify_show(const json_t *answer, const struct choices *choices);
 
-/* 1, if the books and the kernel disagree. */
+/* 1, if the books and the kernel disagree, or not all could be compared. */
 int verify_judge(const json_t *answer);
 
 void claim_show(const json_t *answer, const struct choices *choices);

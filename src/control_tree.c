@@ -18,17 +18,19 @@ static json_t *show_contributors(const struct account_view *account)
 	return contributors;
 }
 
-static json_t *show_account(const struct account_view *account)
+/* Who opened what is none of an ordinary user's business. */
+static json_t *show_account(const struct control_request *request,
+			    const struct account_view *account)
 {
-	return json_pack("{so si sI sI sI sI sI so}", "path",
-			 report_string(account->path), "depth",
-			 (int)account->depth, "usage_bytes",
-			 (json_int_t)account->usage_bytes, "own_bytes",
-			 (json_int_t)account->own_bytes, "hosted_bytes",
-			 (json_int_t)account->hosted_bytes, "shared_bytes",
-			 (json_int_t)account->shared_bytes, "foreign_bytes",
-			 (json_int_t)account->foreign_bytes, "contributors",
-			 show_contributors(account));
+	return json_pack(
+		"{so si sI sI sI sI sI so}", "path",
+		report_string(account->path), "depth", (int)account->depth,
+		"usage_bytes", (json_int_t)account->usage_bytes, "own_bytes",
+		(json_int_t)account->own_bytes, "hosted_bytes",
+		(json_int_t)account->hosted_bytes, "shared_bytes",
+		(json_int_t)account->shared_bytes, "foreign_bytes",
+		(json_int_t)account->foreign_bytes, "contributors",
+		request->is_master ? show_contributors(account) : json_array());
 }
 
 int control_run_tree(struct control_request *request)
@@ -44,7 +46,8 @@ int control_run_tree(struct control_request *request)
 		return r;
 	}
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(accounts, show_account(&views[i]));
+		json_array_append_new(accounts,
+				      show_account(request, &views[i]));
 	books_view_free(views, n);
 	json_object_set_new(request->answer, "accounts", accounts);
 	return 0;

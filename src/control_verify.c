@@ -23,6 +23,7 @@ struct verify {
 	uint64_t resident_bytes;
 	uint64_t foreign_bytes;
 	uint64_t moved_files;
+	uint64_t unseen_files; /* nobody could look whose their pages are */
 };
 
 /*
@@ -95,6 +96,11 @@ static int look_again(struct verify *verify, struct inode *inode,
 	return r;
 }
 
+static bool is_unseen(const struct charge_probe *probe)
+{
+	return probe->resident_bytes && !probe->sees_owners;
+}
+
 static int hold_against(struct verify *verify, struct inode *inode,
 			const struct charge_entry *entry,
 			struct charge_probe *probe)
@@ -108,7 +114,10 @@ static int hold_against(struct verify *verify, struct inode *inode,
 	return 0;
 }
 
-/* With what the kernel has said, the books are put right. */
+/*
+ * With what the kernel has said, the books are put right: by masters, as
+ * others change nothing.
+ */
 static int verify_pages(struct verify *verify, struct inode *inode,
 			struct charge_probe *probe)
 {
@@ -128,7 +137,8 @@ static int verify_pages(struct verify *verify, struct inode *inode,
 	if (r == 0)
 		r = hold_against(verify, inode, &entry, probe);
 	charge_entry_clear(&entry);
-	if (r == 0 && (is_booked || probe->resident_bytes))
+	if (r == 0 && verify->request->is_master && !is_unseen(probe) &&
+	    (is_booked || probe->resident_bytes))
 		r = charge_enter(charge, inode, probe);
 	return r;
 }
@@ -142,6 +152,7 @@ static int verify_file(void *userdata, struct inode *inode)
 	r = verify_pages(verify, inode, &probe);
 	if (r == 0) {
 		verify->files++;
+		verify->unseen_files += is_unseen(&probe);
 		verify->resident_bytes += probe.resident_bytes;
 		verify->foreign_bytes +=
 			residue_add(&verify->residue, inode, &probe);
@@ -162,6 +173,8 @@ static void show(struct verify *verify)
 			    json_integer((json_int_t)verify->foreign_bytes));
 	json_object_set_new(answer, "moved_files",
 			    json_integer((json_int_t)verify->moved_files));
+	json_object_set_new(answer, "unseen_files",
+			    json_integer((json_int_t)verify->unseen_files));
 	json_object_set(answer, "disagreements", verify->disagreements);
 	residue_finish(&verify->residue);
 }

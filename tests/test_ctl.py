@@ -133,7 +133,8 @@ def verified(fake, *disagreements):
     fake.answers["verify"] = [progress(0, 2), progress(1, 2), {
         "files": 2, "resident_bytes": 8 * MIB, "foreign_bytes": 4096,
         "residue": [RESIDUE], "residue_count": 3, "skipped_files": 0,
-        "disagreements": list(disagreements), "moved_files": 1}]
+        "disagreements": list(disagreements), "moved_files": 1,
+        "unseen_files": 0}]
 
 
 def test_verify(fake):
@@ -158,6 +159,17 @@ def test_verify_tells_of_disagreement_by_its_status(fake, option):
         assert ("disagreement /a: of /A the books have 8192 bytes, the kernel "
                 "4096") in done.stdout
         assert "agree with" not in done.stdout
+
+
+@pytest.mark.parametrize("key, line", [
+    ("skipped_files", "skipped: 2 files\n"),
+    ("unseen_files", "unseen: 2 files, which no charger could look at\n")])
+def test_verify_vouches_for_what_it_saw_alone(fake, key, line):
+    verified(fake)
+    fake.answers["verify"][-1][key] = 2
+    done = ctl("verify", fake.path, check=False)
+    assert done.returncode == 1 and line in done.stdout
+    assert "agree with" not in done.stdout
 
 
 def test_progress_is_for_terminals(fake):

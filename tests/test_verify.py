@@ -274,6 +274,49 @@ def test_who_may(place, mount, address):
         assert answer["error"] == f"only root and the mount's owner may {verb}"
 
 
+def test_strangers_change_no_books(place, mount, address):
+    """They are told what is wrong, again and again; a master puts it right."""
+    [path] = known(place, "a")
+    with Mapper(place, path, cgroup=place.other):
+        for _ in range(2):
+            answer = act.run(request, address, "verify", user=act.STRANGER)
+            assert answer["foreign_bytes"] > 0
+            assert request(address, "files")["count"] == 0
+        assert request(address, "verify")["foreign_bytes"] > 0
+        [file] = request(address, "files")["files"]
+        assert file["foreign_bytes"] > 0
+
+
+def test_strangers_arent_told_who_brought_it_in(place, mount, address):
+    known(place, "a")
+    place.run(actions.read_whole, mount / "a")
+
+    def contributors(user):
+        accounts = act.run(request, address, "tree", user=user)["accounts"]
+        return [c["path"] for a in accounts for c in a["contributors"]]
+
+    assert eventually(lambda: contributors(None) == [place.reader.path])
+    assert contributors(act.STRANGER) == []
+
+
+def test_what_nobody_can_look_at_is_told(place):
+    """Nothing has a charger: that says nothing about whose the pages are."""
+    path = place.put(place.source, "a", SIZE)
+    place.target.path, kept = "@opener", place.target.path
+    try:
+        mount = place.cover()
+    finally:
+        place.target.path = kept
+    os.stat(mount / "a")
+    [address] = addresses(device_of(mount.path) + "/")
+    assert request(address, "verify")["unseen_files"] == 0
+    with Mapper(place, path):
+        answer = request(address, "verify")
+        assert answer["files"] == 1 and answer["unseen_files"] == 1
+        [answer] = ctl_json("verify", mount.path, check=False)
+        assert answer["unseen_files"] == 1
+
+
 def test_strangers_are_told_no_pids(place, mount, address):
     [path] = known(place, "a")
     with Mapper(place, path, cgroup=place.other):
