@@ -26,20 +26,24 @@ static bool is_a_question(const json_t *file)
 	return !json_is_true(json_object_get(file, "pinned")) &&
 	       !json_is_true(json_object_get(file, "open")) &&
 	       (field_number(file, "dirty_bytes") ||
-		field_number(file, "mapped_bytes"));
+		field_number(file, "mapped_bytes") ||
+		json_is_true(json_object_get(file, "unseen")));
 }
 
 static void name_one(const json_t *file)
 {
 	char resident[SIZE_TEXT], dirty[SIZE_TEXT], mapped[SIZE_TEXT];
 
-	fprintf(stderr, "%s: resident %s, dirty %s, mapped %s%s%s\n",
+	fprintf(stderr, "%s: resident %s, dirty %s, mapped %s%s%s%s\n",
 		field_text(file, "path"),
 		field_size(file, "resident_bytes", resident),
 		field_size(file, "dirty_bytes", dirty),
 		field_size(file, "mapped_bytes", mapped),
 		json_is_true(json_object_get(file, "pinned")) ? ", pinned" : "",
-		json_is_true(json_object_get(file, "open")) ? ", open" : "");
+		json_is_true(json_object_get(file, "open")) ? ", open" : "",
+		json_is_true(json_object_get(file, "unseen")) ?
+			", as far as can be told" :
+			"");
 }
 
 static void name_left(const json_t *left)

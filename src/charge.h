@@ -230,12 +230,13 @@ struct charge_drop {
 	uint64_t mapped_bytes;
 	bool is_pinned;
 	bool is_open; /* by passthrough */
+	bool is_unseen; /* what is dirty or mapped can't be told */
 };
 
 /*
  * Drops what is resident of a file, unless it is pinned, or open by
- * passthrough, or, without @force, dirty or mapped; dirty pages are written
- * first, and mapped ones stay. 0, or as charge_probe(), or an error of
+ * passthrough, or, without @force, dirty or mapped, or if that can't be told;
+ * dirty pages are written first, and mapped ones stay. 0, or as charge_probe(), or an error of
  * writing.
  */
 int charge_drop(struct charge *charge, struct inode *inode, bool force,

@@ -38,6 +38,8 @@ static int look_at_pages(struct charge *charge, struct inode *inode,
 	if (r < 0)
 		return r;
 	drop->resident_bytes = probe.resident_bytes;
+	drop->is_unseen = probe.resident_bytes &&
+			  !(probe.sees_owners && probe.sees_flags);
 	drop->dirty_bytes = 0;
 	drop->mapped_bytes = 0;
 	for (size_t i = 0; i < probe.n_parts; i++) {
@@ -73,7 +75,7 @@ static int drop_pages(struct charge *charge, struct inode *inode,
 	fd = inode_open(charge->table, inode, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return fd;
-	if (drop->dirty_bytes && fdatasync(fd) < 0)
+	if ((drop->dirty_bytes || drop->is_unseen) && fdatasync(fd) < 0)
 		return -errno;
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	see_to_openers(charge, inode);
@@ -96,6 +98,7 @@ int charge_drop(struct charge *charge, struct inode *inode, bool force,
 	if (r < 0 || !drop->resident_bytes)
 		return r;
 	is_kept = drop->is_pinned || drop->is_open ||
-		  (!force && (drop->dirty_bytes || drop->mapped_bytes));
+		  (!force && (drop->dirty_bytes || drop->mapped_bytes ||
+			      drop->is_unseen));
 	return is_kept ? 0 : drop_pages(charge, inode, drop);
 }

@@ -21,22 +21,25 @@ static void show_left(struct drop *drop, struct inode *inode,
 		return;
 	json_array_append_new(
 		drop->left,
-		json_pack("{so sI sI sI sb sb}", "path",
+		json_pack("{so sI sI sI sb sb sb}", "path",
 			  control_show_place(drop->request, inode),
 			  "resident_bytes", (json_int_t)done->resident_bytes,
 			  "dirty_bytes", (json_int_t)done->dirty_bytes,
 			  "mapped_bytes", (json_int_t)done->mapped_bytes,
-			  "pinned", done->is_pinned, "open", done->is_open));
+			  "pinned", done->is_pinned, "open", done->is_open,
+			  "unseen", done->is_unseen));
 }
 
 static int drop_file(void *userdata, struct inode *inode)
 {
 	struct drop *drop = userdata;
+	const struct control_config *config = drop->request->config;
 	struct charge_drop done;
 	int r;
 
-	r = charge_drop(drop->request->config->charge, inode, drop->force,
-			&done);
+	/* One that was looked up only has no charger to look at it yet. */
+	rulebook_refresh(config->book, inode);
+	r = charge_drop(config->charge, inode, drop->force, &done);
 	if (r == 0) {
 		drop->files++;
 		drop->dropped_bytes += done.dropped_bytes;

@@ -211,7 +211,8 @@ def test_a_daemon_that_dies_meanwhile(fake):
 
 def left_over(path, **what):
     return {"path": path, "resident_bytes": 8192, "dirty_bytes": 0,
-            "mapped_bytes": 0, "pinned": False, "open": False} | what
+            "mapped_bytes": 0, "pinned": False, "open": False,
+            "unseen": False} | what
 
 
 LEFT = [left_over("/a", dirty_bytes=4096), left_over("/b", mapped_bytes=8192)]

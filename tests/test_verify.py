@@ -11,8 +11,8 @@ import time
 import pytest
 
 from lib import act, actions, settings
-from lib.control import (Lines, addresses, ask, ctl_json, device_of, request,
-                         served)
+from lib.control import (Lines, addresses, ask, ctl, ctl_json, device_of,
+                         request, served)
 from lib.hold import Mapper
 from lib.judge import evict
 from lib.rules import write_rules
@@ -355,6 +355,28 @@ def test_dirty_pages_are_dropped_when_forced(place, mount, address):
     assert answer["dropped_bytes"] == 0
     [left] = answer["left"]
     assert left["path"] == "/new" and 0 < left["dirty_bytes"] <= SIZE
+    assert place.judge.look(place.source / "new").resident > 0
+    answer = request(address, "drop", path="/new", force=True)
+    assert answer["left"] == [] and answer["dropped_bytes"] > 0
+    place.judge.none_resident(place.source / "new")
+    assert (place.source / "new").read_bytes() == b"x" * SIZE
+
+
+def test_what_cant_be_seen_is_asked_about(place):
+    """There is no charger that could tell what is dirty, or mapped."""
+    place.target.path, kept = "@opener", place.target.path
+    try:
+        mount = place.cover()
+    finally:
+        place.target.path = kept
+    (place.source / "new").write_bytes(b"x" * SIZE)
+    [address] = addresses(device_of(mount.path) + "/")
+    answer = request(address, "drop", path="/new")
+    [left] = answer["left"]
+    assert answer["dropped_bytes"] == 0 and left["unseen"]
+    assert place.judge.look(place.source / "new").resident > 0
+    done = ctl("drop", mount / "new", check=False)
+    assert done.returncode == 1 and "as far as can be told" in done.stderr
     assert place.judge.look(place.source / "new").resident > 0
     answer = request(address, "drop", path="/new", force=True)
     assert answer["left"] == [] and answer["dropped_bytes"] > 0
