@@ -115,9 +115,12 @@ static int look_at_file(struct walker *walker, struct inode *inode)
 	const struct control_walk *walk = walker->walk;
 	int r;
 
+	/* Some may have come since they were counted. */
+	if (walker->done == walker->total)
+		walker->total++;
 	r = control_progress(walker->request, walker->done++, walker->total,
 			     "files");
-	if (r == 0 && S_ISREG(inode->type) && is_wanted(walker, inode))
+	if (r == 0 && is_wanted(walker, inode))
 		r = walk->each(walk->userdata, inode);
 	return r;
 }
@@ -132,25 +135,20 @@ static bool is_booked(const struct inode *inode)
 	return is_file(inode) && inode_is_marked(inode, INODE_CHARGED);
 }
 
-static bool next_part(struct walker *walker, unsigned int *part,
-		      struct inode ***found, size_t *count)
-{
-	struct inode_table *table = walker->request->config->table;
-
-	return inode_table_next(table, part,
-				walker->walk->is_booked ? is_booked : is_file,
-				found, count);
-}
-
 static int look_at_all(struct walker *walker)
 {
 	struct inode_table *table = walker->request->config->table;
+	bool (*wanted)(const struct inode *inode) =
+		walker->walk->is_booked ? is_booked : is_file;
 	struct inode **found;
 	unsigned int part = 0;
 	size_t count;
 	int r = 0;
 
-	while (r == 0 && next_part(walker, &part, &found, &count)) {
+	if (walker->request->streams)
+		walker->total = inode_table_count_some(table, wanted);
+	while (r == 0 &&
+	       inode_table_next(table, &part, wanted, &found, &count)) {
 		for (size_t i = 0; i < count; i++) {
 			if (r == 0)
 				r = look_at_file(walker, found[i]);
@@ -168,7 +166,6 @@ int control_walk(struct control_request *request,
 	struct walker walker = {
 		.request = request,
 		.walk = walk,
-		.total = inode_table_count(table),
 	};
 	int r;
 

@@ -263,6 +263,21 @@ uint64_t inode_table_count(struct inode_table *table)
 	return count;
 }
 
+uint64_t inode_table_count_some(struct inode_table *table,
+				bool (*wanted)(const struct inode *inode))
+{
+	struct hash_link *link = NULL;
+	uint64_t count = 0;
+
+	for (int i = 0; i < SHARDS; i++) {
+		pthread_mutex_lock(&table->shards[i].lock);
+		while ((link = hash_next(&table->shards[i].inodes, link)))
+			count += wanted(container_of(link, struct inode, link));
+		pthread_mutex_unlock(&table->shards[i].lock);
+	}
+	return count;
+}
+
 const struct device *inode_device(const struct inode_table *table,
 				  const struct inode *inode)
 {

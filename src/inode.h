@@ -124,8 +124,10 @@ struct inode_table *inode_table_free(struct inode_table *table);
 struct inode *inode_table_root(struct inode_table *table);
 const struct inode_limits *inode_table_limits(const struct inode_table *t);
 
-/* How many inodes are known; for reports. */
+/* How many inodes are known, for reports; and those that @wanted says yes to. */
 uint64_t inode_table_count(struct inode_table *table);
+uint64_t inode_table_count_some(struct inode_table *table,
+				bool (*wanted)(const struct inode *inode));
 
 /*
  * The filesystem that must not be entered: the mount itself, where the
