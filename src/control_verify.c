@@ -7,7 +7,9 @@
  * mount brings in for the host: the books are told of that when they count
  * again. Such a file has moved meanwhile. What the books may not be wrong about
  * is a page that somebody pays for who isn't to: each that they don't know of is
- * a disagreement, if it is found again at a second look.
+ * a disagreement, if it is found again at a second look. So the host is judged,
+ * too: all parts make up what is resident, and where the books have too much of
+ * the host's, they have too little of another's, but for what was reclaimed.
  */
 #include "control_priv.h"
 
