@@ -255,12 +255,16 @@ void charge_ask_owners(struct charge *charge, struct inode *inode)
 /* What was brought in beside the mount the reconciler is to claim. */
 static void look_closer(struct charge *charge, struct inode *inode)
 {
-	bool is_foreign;
+	bool is_foreign, is_residue;
 
 	charge_ask_owners(charge, inode);
 	inode_lock(charge->table, inode);
 	is_foreign = account_file_foreign(&inode->pages->account);
+	is_residue = inode->residue_flags;
 	inode_unlock(charge->table, inode);
+	/* What nobody has tried to move isn't to be dropped run by run. */
+	if (!is_residue)
+		charge_keep_map(charge, inode, NULL);
 	if (is_foreign)
 		charge_watch(charge, inode);
 }
