@@ -85,7 +85,8 @@ static bool has_moved(const struct residency_found *found)
  * maps the file. Without a page resident that is what it was.
  */
 static int64_t look_at_closed(struct charge *charge, struct backing *backing,
-			      const struct exposure *seen, bool *is_mapped)
+			      const struct exposure *seen,
+			      uint64_t dropped_pages, bool *is_mapped)
 {
 	struct residency_found found;
 	int64_t r;
@@ -97,9 +98,10 @@ static int64_t look_at_closed(struct charge *charge, struct backing *backing,
 		     (found.resident_pages + found.foreign_pages ?
 			      found.mapped_pages > 0 :
 			      seen->is_watched);
-	return found.foreign_pages ?
+	return found.foreign_pages || dropped_pages ?
 		       charge_settle(charge, backing,
-				     seen->is_watched || has_moved(&found)) :
+				     seen->is_watched || has_moved(&found),
+				     dropped_pages) :
 		       0;
 }
 
@@ -108,6 +110,7 @@ static int64_t look(struct charge *charge, struct inode *inode,
 		    const struct exposure *seen, enum charge_reason reason)
 {
 	struct backing *backing;
+	uint64_t dropped_pages = 0;
 	bool is_mapped = false;
 	int64_t r;
 
@@ -116,11 +119,14 @@ static int64_t look(struct charge *charge, struct inode *inode,
 		return r;
 	stats_add(charge->stats, STATS_reconciles, 1);
 	/* What no page was brought back of is as it was, but for residue. */
-	r = reason == CHARGE_RETRY ? charge_retry(charge, backing) : 0;
+	r = reason == CHARGE_RETRY ?
+		    charge_retry(charge, backing, &dropped_pages) :
+		    0;
 	if (r == 0 && seen->is_open)
-		r = charge_settle(charge, backing, true);
+		r = charge_settle(charge, backing, true, dropped_pages);
 	else if (r == 0)
-		r = look_at_closed(charge, backing, seen, &is_mapped);
+		r = look_at_closed(charge, backing, seen, dropped_pages,
+				   &is_mapped);
 	set_watched(charge, inode, r != 0 || is_mapped);
 	charge_close_backing(charge, backing);
 	return r;

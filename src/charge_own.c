@@ -69,6 +69,17 @@ static void note_residue(struct charge *charge, struct inode *inode,
 		charge_keep_map(charge, inode, NULL);
 }
 
+void charge_note_dropped(struct charge *charge, struct inode *inode,
+			 uint64_t pages)
+{
+	stats_add(charge->stats, STATS_claims, 1);
+	stats_add(charge->stats, STATS_claimed_pages, pages);
+	if (pages)
+		charge_tell(charge, inode,
+			    (struct event){ .kind = EVENT_claim,
+					    .bytes = pages * page_bytes() });
+}
+
 /* How many pages it dropped, or -errno; @found is what is there after it. */
 static int64_t claim(struct charge *charge, const struct backing *backing,
 		     uint64_t size_bytes, struct residency_found *found)
@@ -85,14 +96,9 @@ static int64_t claim(struct charge *charge, const struct backing *backing,
 	if (r < 0)
 		return r;
 	dropped = call.foreign_pages - call.residue_pages;
-	stats_add(charge->stats, STATS_claims, 1);
-	stats_add(charge->stats, STATS_claimed_pages, dropped);
 	stats_add(charge->stats, STATS_residue_pages, call.residue_pages);
 	note_residue(charge, backing->inode, &call);
-	if (dropped)
-		charge_tell(charge, backing->inode,
-			    (struct event){ .kind = EVENT_claim,
-					    .bytes = dropped * page_bytes() });
+	charge_note_dropped(charge, backing->inode, dropped);
 	if (call.residue_pages)
 		charge_tell(charge, backing->inode,
 			    (struct event){ .kind = EVENT_residue,
@@ -235,8 +241,15 @@ static bool is_in_use(uint64_t resident, uint64_t size_bytes)
 	return resident && resident >= pages_of(size_bytes) / 2;
 }
 
+/* Nothing is there: no page is another's, for who asks and for the books. */
+static void note_empty(struct charge *charge, const struct backing *backing)
+{
+	note_residue(charge, backing->inode, &(struct ring_call){ 0 });
+	charge_count(charge, backing->inode, backing_read_fd(backing));
+}
+
 int64_t charge_settle(struct charge *charge, struct backing *backing,
-		      bool refill)
+		      bool refill, uint64_t dropped_pages)
 {
 	const struct binding *binding = binding_of(charge, backing->inode);
 	uint64_t resident, size_bytes, owned;
@@ -249,9 +262,13 @@ int64_t charge_settle(struct charge *charge, struct backing *backing,
 		return -errno;
 	size_bytes = (uint64_t)st.st_size;
 	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
-	if (r < 0 || !resident)
+	if (r < 0)
 		return r;
-	if (refill && is_in_use(resident, size_bytes) &&
+	if (!resident && !dropped_pages) {
+		note_empty(charge, backing);
+		return 0;
+	}
+	if (refill && is_in_use(resident + dropped_pages, size_bytes) &&
 	    size_bytes <= charge_room(charge, binding->host, backing))
 		r = charge_ahead(charge, backing, size_bytes,
 				 SHADOW_NEEDS_CLAIM);
@@ -290,7 +307,7 @@ int64_t charge_move(struct charge *charge, struct inode *inode)
 	/* Who has it open may have got it when nothing was enforced. */
 	if (is_shared(charge, backing))
 		charge_expose(charge, inode);
-	r = charge_settle(charge, backing, true);
+	r = charge_settle(charge, backing, true, 0);
 	if (r == 0)
 		r = charge_pin(charge, backing);
 	charge_close_backing(charge, backing);

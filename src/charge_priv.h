@@ -146,12 +146,17 @@ int charge_range(struct charge *charge, const struct binding *binding,
 void charge_refill(struct charge *charge, struct backing *backing,
 		   bool readable);
 
+/* A claim dropped so many pages of others: for the counts and the events. */
+void charge_note_dropped(struct charge *charge, struct inode *inode,
+			 uint64_t pages);
+
 /*
  * Claims what is resident of the file. @refill: brings back what that dropped,
- * if the file is in use at all. The pages that stayed another's, or -errno.
+ * and @dropped_pages that a claim of late has, if the file is in use at all.
+ * The pages that stayed another's, or -errno.
  */
 int64_t charge_settle(struct charge *charge, struct backing *backing,
-		      bool refill);
+		      bool refill, uint64_t dropped_pages);
 
 /*
  * For the books; the caller has the inode's lock. Who is to pay from now on;
@@ -188,9 +193,11 @@ void charge_keep_map(struct charge *charge, struct inode *inode,
 /*
  * Tries to drop those that were another's then. The pages that stayed, if all
  * of them did. 0: some went, or there is no knowing: all of the file is to be
- * looked at. Or -errno.
+ * looked at, and *@dropped_pages are those that a client may want back. Or
+ * -errno.
  */
-int64_t charge_retry(struct charge *charge, struct backing *backing);
+int64_t charge_retry(struct charge *charge, struct backing *backing,
+		     uint64_t *dropped_pages);
 
 /* What charge.spare holds; NULL is none. */
 void probe_buffer_free(struct probe_buffer *buffer);

@@ -68,7 +68,7 @@ static unsigned int count_foreign(const struct shadow_map *map)
 
 /* 1: all of the run is there yet, 0: it isn't; or -errno. */
 static int retry_run(struct charge *charge, const struct backing *backing,
-		     const struct shadow_run *run)
+		     const struct shadow_run *run, uint64_t *dropped_pages)
 {
 	struct ring_call call = {
 		.op = RING_CLAIM,
@@ -78,22 +78,26 @@ static int retry_run(struct charge *charge, const struct backing *backing,
 	};
 	int64_t r = charge_call_claim(charge, backing->inode, &call);
 
-	return r < 0 ? (int)r : call.residue_pages == run->pages;
+	if (r < 0)
+		return (int)r;
+	*dropped_pages = call.foreign_pages - call.residue_pages;
+	return call.residue_pages == run->pages;
 }
 
 static int retry_runs(struct charge *charge, const struct backing *backing,
-		      const struct shadow_map *map)
+		      const struct shadow_map *map, uint64_t *dropped_pages)
 {
 	struct shadow_run run;
 	int r = 1;
 
 	for (uint64_t at = 0; r > 0 && next_foreign(map, at, &run);
 	     at = run.first_page + run.pages)
-		r = retry_run(charge, backing, &run);
+		r = retry_run(charge, backing, &run, dropped_pages);
 	return r;
 }
 
-int64_t charge_retry(struct charge *charge, struct backing *backing)
+int64_t charge_retry(struct charge *charge, struct backing *backing,
+		     uint64_t *dropped_pages)
 {
 	struct inode *inode = backing->inode;
 	struct shadow_map *map = take_map(charge, inode);
@@ -104,7 +108,9 @@ int64_t charge_retry(struct charge *charge, struct backing *backing)
 		return 0;
 	stayed = shadow_map_resident(map) - shadow_map_owned(map, SHADOW_HOST);
 	if (count_foreign(map) <= RUNS_MAX)
-		r = retry_runs(charge, backing, map);
+		r = retry_runs(charge, backing, map, dropped_pages);
+	if (*dropped_pages)
+		charge_note_dropped(charge, inode, *dropped_pages);
 	if (r > 0)
 		charge_keep_map(charge, inode, steal_ptr(&map));
 	shadow_map_free(map);
