@@ -33,12 +33,20 @@ void charge_set_payer(struct inode *inode, struct host *host)
 		account_file_set_host(&inode->pages->account, account);
 }
 
-void charge_note_owned(struct inode *inode, struct host *host, uint64_t bytes)
+void charge_note_owned(struct inode *inode, struct host *host, uint64_t bytes,
+		       uint64_t foreign_bytes)
 {
+	struct account_file *books = &inode->pages->account;
+	bool is_known;
+
 	charge_set_payer(inode, host);
+	is_known = foreign_bytes == account_file_foreign(books);
+	inode->is_unclear = !is_known;
 	/* Without memory there may be none. */
-	if (inode->pages->account.host)
-		account_file_charge(&inode->pages->account, bytes, NULL, 0);
+	if (books->host)
+		account_file_charge(books, bytes,
+				    is_known ? books->foreign : NULL,
+				    is_known ? books->n_foreign : 0);
 }
 
 /* Less than the foreign ones were is left: those of the last parts went. */
@@ -199,6 +207,7 @@ int charge_enter(struct charge *charge, struct inode *inode,
 	r = parts ? find_owners(charge, probe, parts, &n) : -ENOMEM;
 	inode_lock(charge->table, inode);
 	charge_set_payer(inode, binding_of(charge, inode)->host);
+	inode->is_unclear = false;
 	if (r == 0)
 		r = account_file_charge(
 			&inode->pages->account,
@@ -220,8 +229,9 @@ static bool is_open(const struct inode *inode)
 }
 
 /*
- * Whether to ask whose they are: some are known to be others', or there are
- * more than were known, in a file that nobody has open here.
+ * Whether to ask whose they are: some are others', as is known or a claim has
+ * found, or there are more than were known, in a file that nobody has open
+ * here.
  */
 static bool is_strange(struct charge *charge, struct inode *inode,
 		       uint64_t resident_bytes)
@@ -231,14 +241,15 @@ static bool is_strange(struct charge *charge, struct inode *inode,
 
 	inode_lock(charge->table, inode);
 	is_strange = books->host &&
-		     (account_file_foreign(books) ||
+		     (inode->is_unclear || account_file_foreign(books) ||
 		      (!is_open(inode) &&
 		       resident_bytes > account_file_resident(books)));
 	inode_unlock(charge->table, inode);
 	return is_strange;
 }
 
-void charge_ask_owners(struct charge *charge, struct inode *inode)
+/* Has the books say what the kernel says of each page; as far as it does. */
+static void ask_owners(struct charge *charge, struct inode *inode)
 {
 	struct shadow_map *map = shadow_map_new();
 	struct charge_probe probe;
@@ -257,7 +268,7 @@ static void look_closer(struct charge *charge, struct inode *inode)
 {
 	bool is_foreign, is_residue;
 
-	charge_ask_owners(charge, inode);
+	ask_owners(charge, inode);
 	inode_lock(charge->table, inode);
 	is_foreign = account_file_foreign(&inode->pages->account);
 	is_residue = inode->residue_flags;

@@ -139,14 +139,20 @@ int charge_range(struct charge *charge, const struct binding *binding,
  * to that host: whoever binds it to another does so under the same lock.
  */
 static void set_shadow(struct charge *charge, struct inode *inode,
-		       struct host *host, uint64_t size_bytes, uint64_t owned,
+		       struct host *host, uint64_t size_bytes,
+		       const struct residency_found *found,
 		       const struct shadow_moment *now)
 {
+	/* In the dark the books know of no others. */
+	uint64_t foreign = charge->sees_owners ? found->foreign_pages : 0;
+
 	inode_lock(charge->table, inode);
 	if (binding_of(charge, inode)->host == host) {
-		shadow_set(&inode->pages->shadow, pages_of(size_bytes), owned,
-			   now);
-		charge_note_owned(inode, host, owned * page_bytes());
+		shadow_set(&inode->pages->shadow, pages_of(size_bytes),
+			   found->resident_pages, now);
+		charge_note_owned(inode, host,
+				  found->resident_pages * page_bytes(),
+				  foreign * page_bytes());
 	}
 	inode_unlock(charge->table, inode);
 }
@@ -180,6 +186,7 @@ int charge_ahead(struct charge *charge, struct backing *backing,
 	/* In the dark each round drops all, and learns nothing of it. */
 	int rounds = charge->sees_owners ? CLAIM_ROUNDS : 1;
 	uint64_t pages = pages_of(size_bytes), doubtful = 0;
+	struct residency_found end = { 0 };
 	struct shadow_moment now;
 	int64_t dropped = 1;
 
@@ -196,10 +203,9 @@ int charge_ahead(struct charge *charge, struct backing *backing,
 		if (charge->sees_owners)
 			doubtful += (uint64_t)dropped;
 	}
-	set_shadow(charge, backing->inode, host, size_bytes,
-		   pages > doubtful ? pages - doubtful : 0, &now);
-	if (doubtful)
-		charge_ask_owners(charge, backing->inode);
+	end.foreign_pages = doubtful;
+	end.resident_pages = pages > doubtful ? pages - doubtful : 0;
+	set_shadow(charge, backing->inode, host, size_bytes, &end, &now);
 	return 0;
 }
 
@@ -217,10 +223,8 @@ int charge_claim(struct charge *charge, struct backing *backing,
 	dropped = claim(charge, backing, size_bytes, &found);
 	if (dropped < 0)
 		return (int)dropped;
-	set_shadow(charge, backing->inode, binding->host, size_bytes,
-		   found.resident_pages, &now);
-	if (found.foreign_pages)
-		charge_ask_owners(charge, backing->inode);
+	set_shadow(charge, backing->inode, binding->host, size_bytes, &found,
+		   &now);
 	return 0;
 }
 

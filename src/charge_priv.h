@@ -160,19 +160,19 @@ int64_t charge_settle(struct charge *charge, struct backing *backing,
 
 /*
  * For the books; the caller has the inode's lock. Who is to pay from now on;
- * what was looked at, and is the host's; and how much is resident, whosever.
+ * what was looked at, and is the host's or another's; and how much is resident,
+ * whosever. Who the others are is asked in the background, if their pages
+ * aren't as many as the books have.
  */
 void charge_set_payer(struct inode *inode, struct host *host);
-void charge_note_owned(struct inode *inode, struct host *host, uint64_t bytes);
+void charge_note_owned(struct inode *inode, struct host *host, uint64_t bytes,
+		       uint64_t foreign_bytes);
 void charge_note_resident(struct inode *inode, uint64_t bytes);
 
 /* An open that went well: who uses the file, and what it has brought in. */
 void charge_note_open(struct charge *charge,
 		      const struct charge_request *request,
 		      uint64_t resident_bytes);
-
-/* Has the books say what the kernel says of each page; as far as it does. */
-void charge_ask_owners(struct charge *charge, struct inode *inode);
 
 /* What is resident of the file behind the fd, as the kernel counts it now. */
 void charge_count(struct charge *charge, struct inode *inode, int fd);

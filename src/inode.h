@@ -76,6 +76,7 @@ struct inode {
 	_Atomic unsigned char move; /* see mover.c */
 	_Atomic unsigned char marks; /* bits of inode_mark; shard lock to set */
 	bool is_watched; /* shard lock; see charge_drift.c */
+	bool is_unclear; /* shard lock; see charge_note_owned() */
 	uint8_t residue_flags; /* shard lock; see residency_reason() */
 	_Atomic uint32_t children; /* that hold it; see inode_child_get() */
 	/* Where it was last seen, see inode_place.h; shard lock. */
