@@ -184,54 +184,6 @@ void shadow_map_drop(struct shadow_map *map, uint64_t first_page,
 	remove_empty(map);
 }
 
-int shadow_map_fill(struct shadow_map *map, uint64_t first_page, uint64_t pages)
-{
-	struct span span;
-	int r = 0;
-
-	while (r == 0 && take_span(&first_page, &pages, &span))
-		r = add_span(map, SHADOW_HOST, &span);
-	return r;
-}
-
-/* Drops a foreign plane's pages of the span. */
-static void claim_span(struct shadow_map *map, struct plane *plane,
-		       const struct span *span)
-{
-	struct plane *all = find_plane(map, SHADOW_HOST, span->part);
-	roaring_bitmap_t *theirs;
-
-	theirs = roaring_bitmap_from_range(span->first,
-					   (uint64_t)span->last + 1, 1);
-	roaring_bitmap_and_inplace(theirs, plane->pages);
-	roaring_bitmap_andnot_inplace(all->pages, theirs);
-	remove_span(plane, span);
-	roaring_bitmap_free(theirs);
-}
-
-void shadow_map_claim(struct shadow_map *map, uint64_t first_page,
-		      uint64_t pages)
-{
-	struct span span;
-
-	for (size_t i = 0; i < map->n; i++)
-		if (map->planes[i].owner != SHADOW_HOST &&
-		    clip_span(first_page, pages, map->planes[i].part, &span))
-			claim_span(map, &map->planes[i], &span);
-	remove_empty(map);
-}
-
-int shadow_map_replace(struct shadow_map *map, uint64_t first_page,
-		       uint64_t pages, const struct shadow_run *runs, size_t n)
-{
-	int r = 0;
-
-	shadow_map_drop(map, first_page, pages);
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = shadow_map_set(map, &runs[i]);
-	return r;
-}
-
 void shadow_map_pack(struct shadow_map *map)
 {
 	for (size_t i = 0; i < map->n; i++) {
@@ -342,6 +294,7 @@ bool shadow_map_next(const struct shadow_map *map, uint64_t from_page,
 		if (next->part == UINT32_MAX)
 			return false;
 		part = next->part + 1;
+		from = 0;
 	}
 }
 

@@ -4,7 +4,7 @@
  * compressed bitmaps, one of all resident pages and one more for each owner
  * but the host, so that a file that is wholly the host's costs next to
  * nothing, and one with pages here and there a bit or two for each. It is told
- * what chargers did and what the kernel says.
+ * what the kernel says.
  *
  * Pure: no system calls. Protected by whoever owns it.
  */
@@ -37,21 +37,6 @@ int shadow_map_set(struct shadow_map *map, const struct shadow_run *run);
 /* They are gone: dropped, truncated, reclaimed. */
 void shadow_map_drop(struct shadow_map *map, uint64_t first_page,
 		     uint64_t pages);
-
-/* The host's charger made them resident: those that weren't are the host's. */
-int shadow_map_fill(struct shadow_map *map, uint64_t first_page,
-		    uint64_t pages);
-
-/* The host's charger dropped those of them that are others'. */
-void shadow_map_claim(struct shadow_map *map, uint64_t first_page,
-		      uint64_t pages);
-
-/*
- * The kernel says that of these pages just those of @runs are resident, which
- * lie within. -ENOMEM: some of them may be missing.
- */
-int shadow_map_replace(struct shadow_map *map, uint64_t first_page,
-		       uint64_t pages, const struct shadow_run *runs, size_t n);
 
 /* Takes as little memory as it can; worth it once all has been set. */
 void shadow_map_pack(struct shadow_map *map);

@@ -48,7 +48,6 @@ static void test_an_empty_map(void **state)
 	assert_int_equal(shadow_map_owned(map, SHADOW_HOST), 0);
 	assert_no_more(map, 0);
 	shadow_map_drop(map, 0, UINT64_MAX);
-	shadow_map_claim(map, 0, UINT64_MAX);
 	assert_true(shadow_map_bytes(map) < 64);
 	assert_null(shadow_map_free(map));
 	assert_null(shadow_map_free(NULL));
@@ -73,38 +72,15 @@ static void test_a_leak(void **state)
 	assert_next(map, 50, 50, 50, SHADOW_HOST);
 	assert_no_more(map, 100);
 
-	/* Claimed: they are gone; and charged ahead again, they are back. */
-	shadow_map_claim(map, 0, 48);
+	/* Dropped, and brought in by the host's charger. */
+	shadow_map_drop(map, 40, 8);
 	assert_int_equal(shadow_map_resident(map), 92);
 	assert_int_equal(shadow_map_owned(map, A), 0);
 	assert_next(map, 40, 48, 2, B);
-	assert_int_equal(shadow_map_fill(map, 0, 100), 0);
+	set(map, 40, 8, SHADOW_HOST);
 	assert_int_equal(shadow_map_resident(map), 100);
 	assert_int_equal(shadow_map_owned(map, SHADOW_HOST), 98);
 	assert_next(map, 0, 0, 48, SHADOW_HOST);
-	shadow_map_free(map);
-}
-
-/* The kernel says of pages 10 to 29 that there are 5 of the host's and 5 of
- * A's: what was believed of them is forgotten, and of no others. */
-static void test_the_kernel_corrects(void **state)
-{
-	struct shadow_run said[] = { { 12, 5, SHADOW_HOST }, { 20, 5, A } };
-	struct shadow_map *map = shadow_map_new();
-
-	set(map, 0, 40, B);
-	assert_int_equal(
-		shadow_map_replace(map, 10, 20, said, ARRAY_SIZE(said)), 0);
-	assert_int_equal(shadow_map_resident(map), 30);
-	assert_int_equal(shadow_map_owned(map, SHADOW_HOST), 5);
-	assert_int_equal(shadow_map_owned(map, B), 20);
-	assert_next(map, 5, 5, 5, B);
-	assert_next(map, 10, 12, 5, SHADOW_HOST);
-	assert_next(map, 17, 20, 5, A);
-	assert_next(map, 25, 30, 10, B);
-	shadow_map_drop(map, 0, 40);
-	assert_no_more(map, 0);
-	assert_true(shadow_map_bytes(map) < 64);
 	shadow_map_free(map);
 }
 
@@ -127,8 +103,11 @@ static void test_huge_files(void **state)
 	assert_next(map, part + 10, 7 * part + 3, 1, B);
 	assert_next(map, 7 * part + 4, UINT64_MAX - 1, 1, A);
 	assert_no_more(map, UINT64_MAX);
-	shadow_map_claim(map, 0, UINT64_MAX);
-	assert_int_equal(shadow_map_resident(map), 10);
+	shadow_map_drop(map, part - 8, 9);
+	assert_int_equal(shadow_map_resident(map), 13);
+	assert_int_equal(shadow_map_owned(map, A), 5);
+	assert_next(map, 0, part - 10, 2, SHADOW_HOST);
+	assert_next(map, part - 8, part + 1, 4, A);
 	shadow_map_free(map);
 }
 
@@ -163,16 +142,7 @@ static void twin_act(struct twin *twin, uint64_t first, uint64_t pages,
 			owner[i] = GONE;
 		break;
 	case 1:
-		assert_int_equal(shadow_map_fill(twin->map, first, pages), 0);
-		for (uint64_t i = 0; i < pages; i++)
-			owner[i] = owner[i] ? owner[i] : SHADOW_HOST;
-		break;
 	case 2:
-		shadow_map_claim(twin->map, first, pages);
-		for (uint64_t i = 0; i < pages; i++)
-			owner[i] = owner[i] == SHADOW_HOST ? owner[i] : GONE;
-		break;
-	case 3:
 		twin_set(twin, first, pages, SHADOW_HOST);
 		break;
 	default:
@@ -316,7 +286,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_empty_map),
 		cmocka_unit_test(test_a_leak),
-		cmocka_unit_test(test_the_kernel_corrects),
 		cmocka_unit_test(test_huge_files),
 		cmocka_unit_test(test_random_histories),
 		cmocka_unit_test(test_density),
