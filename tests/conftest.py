@@ -55,6 +55,8 @@ def pytest_collection_modifyitems(config, items):
     unwanted = set()
     if settings.SANITIZED:
         unwanted.add("not_sanitized")
+    if settings.FLAVOUR == "tsan":
+        unwanted.add("sequential")
     if settings.NATIVE:
         unwanted.add("needs_daemon")
     out = [item for item in items

@@ -9,9 +9,13 @@ import stat
 import struct
 import time
 
+import pytest
+
 from lib import act, kernel
 from lib.act import MATE, MEMBER, OWNER, ROOT, STRANGER, TEAM
 from lib.twin import story, xattrs
+
+pytestmark = pytest.mark.sequential
 
 # A file capability: version 2, effective, permitted cap_net_raw.
 NET_RAW = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)

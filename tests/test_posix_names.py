@@ -7,10 +7,14 @@ import random
 import socket
 import stat
 
+import pytest
+
 from lib import act, kernel
 from lib.act import MATE, MEMBER, OWNER, ROOT, STRANGER, TEAM
 from lib.settings import scaled
 from lib.twin import story
+
+pytestmark = pytest.mark.sequential
 
 
 @story()
