@@ -2,13 +2,9 @@
 /* The background's work on the books; see bookkeeper.h. */
 #include "bookkeeper.h"
 
-#include "allowance.h"
 #include "residency.h"
 #include "util.h"
-
-#include <poll.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
+#include "worker.h"
 
 #define PASS_MS 1000
 #define PERCENT 0.5 /* of one core */
@@ -17,55 +13,30 @@
 
 struct bookkeeper {
 	struct bookkeeper_config config;
-	pthread_t thread;
-	bool is_running;
-	int stop_fd;
+	struct worker worker;
 	/* The thread's own. */
-	struct allowance allowance;
 	uint64_t refaults; /* when the last count began */
 	uint32_t counted_s;
 	uint32_t next_decay_s;
 };
 
 /* What is to be done with each file in a pass. */
-struct task {
+struct chores {
 	bool counts;
 	uint32_t decay_s; /* uses before are forgotten; 0: none */
 };
-
-static uint32_t seconds_now(void)
-{
-	return (uint32_t)(now_ns() / 1000000000u);
-}
-
-/* Waits for @ms at most: whether it is to end. */
-static bool is_stopped(const struct bookkeeper *bookkeeper, int ms)
-{
-	struct pollfd pfd = { .fd = bookkeeper->stop_fd, .events = POLLIN };
-
-	return poll(&pfd, 1, ms) > 0;
-}
-
-static bool rest(struct bookkeeper *bookkeeper)
-{
-	unsigned int ms;
-
-	allowance_earn(&bookkeeper->allowance, now_ns());
-	ms = allowance_rest_ms(&bookkeeper->allowance);
-	return !ms || !is_stopped(bookkeeper, (int)ms);
-}
 
 /* Whether what is resident may be less than when it was counted last. */
 static bool has_reason(struct bookkeeper *bookkeeper)
 {
 	uint64_t refaults = residency_refaults();
-	uint32_t now_s = seconds_now();
+	uint32_t now = now_s();
 
 	if (refaults && refaults == bookkeeper->refaults &&
-	    now_s - bookkeeper->counted_s < COUNT_ANYWAY_S)
+	    now - bookkeeper->counted_s < COUNT_ANYWAY_S)
 		return false;
 	bookkeeper->refaults = refaults;
-	bookkeeper->counted_s = now_s;
+	bookkeeper->counted_s = now;
 	return true;
 }
 
@@ -73,12 +44,12 @@ static bool has_reason(struct bookkeeper *bookkeeper)
 static uint32_t decay_due(struct bookkeeper *bookkeeper)
 {
 	uint32_t decay_s = bookkeeper->config.share_decay_s;
-	uint32_t now_s = seconds_now();
+	uint32_t now = now_s();
 
-	if (now_s < bookkeeper->next_decay_s || now_s <= decay_s)
+	if (now < bookkeeper->next_decay_s || now <= decay_s)
 		return 0;
-	bookkeeper->next_decay_s = now_s + decay_s / 10;
-	return now_s - decay_s;
+	bookkeeper->next_decay_s = now + decay_s / 10;
+	return now - decay_s;
 }
 
 /* With what chargers did for it. */
@@ -88,16 +59,17 @@ static uint64_t used_ns(const struct bookkeeper *bookkeeper)
 }
 
 static void look_at(struct bookkeeper *bookkeeper, struct inode *inode,
-		    const struct task *task)
+		    const struct chores *chores)
 {
 	struct charge *charge = bookkeeper->config.charge;
 	uint64_t before = used_ns(bookkeeper);
 
-	if (task->counts)
+	if (chores->counts)
 		charge_recount(charge, inode);
-	if (task->decay_s)
-		charge_decay(charge, inode, task->decay_s);
-	allowance_spend(&bookkeeper->allowance, used_ns(bookkeeper) - before);
+	if (chores->decay_s)
+		charge_decay(charge, inode, chores->decay_s);
+	allowance_spend(&bookkeeper->worker.allowance,
+			used_ns(bookkeeper) - before);
 }
 
 static bool is_charged(const struct inode *inode)
@@ -114,11 +86,12 @@ static bool next_part(struct bookkeeper *bookkeeper, unsigned int *part,
 
 	is_there = inode_table_next(bookkeeper->config.table, part, is_charged,
 				    found, count);
-	allowance_spend(&bookkeeper->allowance, thread_ns() - before);
+	allowance_spend(&bookkeeper->worker.allowance, thread_ns() - before);
 	return is_there;
 }
 
-static void look_at_all(struct bookkeeper *bookkeeper, const struct task *task)
+static void look_at_all(struct bookkeeper *bookkeeper,
+			const struct chores *chores)
 {
 	struct inode_table *table = bookkeeper->config.table;
 	struct inode **found;
@@ -128,25 +101,25 @@ static void look_at_all(struct bookkeeper *bookkeeper, const struct task *task)
 
 	while (goes_on && next_part(bookkeeper, &part, &found, &count)) {
 		for (size_t i = 0; i < count; i++) {
-			goes_on = goes_on && rest(bookkeeper);
+			goes_on = goes_on && worker_rest(&bookkeeper->worker);
 			if (goes_on)
-				look_at(bookkeeper, found[i], task);
+				look_at(bookkeeper, found[i], chores);
 			inode_forget(table, found[i], 1);
 		}
 		free(found);
-		goes_on = goes_on && rest(bookkeeper);
+		goes_on = goes_on && worker_rest(&bookkeeper->worker);
 	}
 }
 
 static void pass(struct bookkeeper *bookkeeper)
 {
-	struct task task = {
+	struct chores chores = {
 		.counts = has_reason(bookkeeper),
 		.decay_s = decay_due(bookkeeper),
 	};
 
-	if (task.counts || task.decay_s)
-		look_at_all(bookkeeper, &task);
+	if (chores.counts || chores.decay_s)
+		look_at_all(bookkeeper, &chores);
 	books_prune(bookkeeper->config.books);
 }
 
@@ -154,7 +127,7 @@ static void *bookkeeper_main(void *arg)
 {
 	struct bookkeeper *bookkeeper = arg;
 
-	while (!is_stopped(bookkeeper, PASS_MS))
+	while (!worker_is_stopped(&bookkeeper->worker, PASS_MS))
 		pass(bookkeeper);
 	return NULL;
 }
@@ -169,15 +142,13 @@ int bookkeeper_new(const struct bookkeeper_config *config,
 	if (!bookkeeper)
 		return -ENOMEM;
 	bookkeeper->config = *config;
-	bookkeeper->allowance = allowance_begin(PERCENT, now_ns());
-	bookkeeper->stop_fd = eventfd(0, EFD_CLOEXEC);
-	r = bookkeeper->stop_fd < 0 ? -errno : 0;
-	if (r == 0)
-		r = -pthread_create(&bookkeeper->thread, NULL, bookkeeper_main,
-				    bookkeeper);
-	bookkeeper->is_running = r == 0;
+	r = worker_start(&bookkeeper->worker, &(struct worker_job){
+						      .main = bookkeeper_main,
+						      .arg = bookkeeper,
+						      .percent = PERCENT,
+					      });
 	if (r < 0) {
-		bookkeeper_free(bookkeeper);
+		free(bookkeeper);
 		return r;
 	}
 	*out = bookkeeper;
@@ -188,11 +159,7 @@ struct bookkeeper *bookkeeper_free(struct bookkeeper *bookkeeper)
 {
 	if (!bookkeeper)
 		return NULL;
-	if (bookkeeper->is_running) {
-		eventfd_write(bookkeeper->stop_fd, 1);
-		pthread_join(bookkeeper->thread, NULL);
-	}
-	close_fd(bookkeeper->stop_fd);
+	worker_stop(&bookkeeper->worker);
 	free(bookkeeper);
 	return NULL;
 }

@@ -77,6 +77,12 @@ static inline uint64_t now_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+/* The same in whole seconds. */
+static inline uint32_t now_s(void)
+{
+	return (uint32_t)(now_ns() / 1000000000u);
+}
+
 /* CPU time of the calling thread. */
 static inline uint64_t thread_ns(void)
 {
