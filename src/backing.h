@@ -67,6 +67,12 @@ int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
 struct reservation backing_close(struct inode_table *table,
 				 struct backing *backing);
 
+/* Whether somebody has it open; the caller has the inode's lock. */
+static inline bool backing_is_open(const struct inode *inode)
+{
+	return inode->backing && inode->backing->opens;
+}
+
 /* The best fd for reading and metadata; for writing; never fails. */
 int backing_read_fd(const struct backing *backing);
 int backing_write_fd(const struct backing *backing);

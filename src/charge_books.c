@@ -20,11 +20,6 @@
 /* The kernel counts page by page: more than that is for the bookkeeper. */
 #define COUNTED_AT_ONCE_BYTES (UINT64_C(64) << 20)
 
-static uint32_t seconds_now(void)
-{
-	return (uint32_t)(now_ns() / 1000000000u);
-}
-
 void charge_set_payer(struct inode *inode, struct host *host)
 {
 	struct account *account = host ? host_account(host) : NULL;
@@ -100,7 +95,7 @@ static bool use_and_see(struct account_file *books, struct account *account)
 {
 	size_t before = account_file_sharers(books);
 
-	account_file_use(books, account, seconds_now());
+	account_file_use(books, account, now_s());
 	return account_file_sharers(books) > before;
 }
 
@@ -120,7 +115,7 @@ void charge_note_open(struct charge *charge,
 	if (account && events_are_followed(charge->events))
 		shares = use_and_see(books, account);
 	else if (account)
-		account_file_use(books, account, seconds_now());
+		account_file_use(books, account, now_s());
 	known = account_file_resident(books);
 	if (account && books->host && known > resident_bytes)
 		account_contribute(books->host, account,
@@ -136,16 +131,21 @@ void charge_note_open(struct charge *charge,
 	account_unref(account);
 }
 
+static void note_counted(struct charge *charge, struct inode *inode,
+			 uint64_t bytes)
+{
+	inode_lock(charge->table, inode);
+	charge_note_resident(inode, bytes);
+	inode_unlock(charge->table, inode);
+}
+
 void charge_count(struct charge *charge, struct inode *inode, int fd)
 {
 	uint64_t pages = 0;
 
 	/* What can't be counted is as it was. */
-	if (residency_count(fd, 0, 0, &pages) < 0)
-		return;
-	inode_lock(charge->table, inode);
-	charge_note_resident(inode, pages * page_bytes());
-	inode_unlock(charge->table, inode);
+	if (residency_count(fd, 0, 0, &pages) == 0)
+		note_counted(charge, inode, pages * page_bytes());
 }
 
 void charge_count_soon(struct charge *charge, const struct backing *backing)
@@ -222,12 +222,6 @@ int charge_enter(struct charge *charge, struct inode *inode,
 
 /* -- counting again -- */
 
-/* Under the lock: somebody has it open here. */
-static bool is_open(const struct inode *inode)
-{
-	return inode->backing && inode->backing->opens;
-}
-
 /*
  * Whether to ask whose they are: some are others', as is known or a claim has
  * found, or there are more than were known, in a file that nobody has open
@@ -242,7 +236,7 @@ static bool is_strange(struct charge *charge, struct inode *inode,
 	inode_lock(charge->table, inode);
 	is_strange = books->host &&
 		     (inode->is_unclear || account_file_foreign(books) ||
-		      (!is_open(inode) &&
+		      (!backing_is_open(inode) &&
 		       resident_bytes > account_file_resident(books)));
 	inode_unlock(charge->table, inode);
 	return is_strange;
@@ -293,7 +287,7 @@ static void let_go_of_removed(struct charge *charge, struct inode *inode,
 	if (fstat(fd, &st) < 0 || st.st_nlink)
 		return;
 	inode_lock(charge->table, inode);
-	is_used = is_open(inode);
+	is_used = backing_is_open(inode);
 	inode_unlock(charge->table, inode);
 	if (is_used)
 		return;
@@ -317,7 +311,7 @@ static int count_again(struct charge *charge, struct inode *inode)
 	if (is_strange(charge, inode, pages * page_bytes()))
 		look_closer(charge, inode);
 	else
-		charge_count(charge, inode, fd);
+		note_counted(charge, inode, pages * page_bytes());
 	return 0;
 }
 

@@ -23,7 +23,7 @@ void charge_expose(struct charge *charge, struct inode *inode)
 
 static bool stays_exposed(const struct inode *inode)
 {
-	return (inode->backing && inode->backing->opens) || inode->is_watched;
+	return backing_is_open(inode) || inode->is_watched;
 }
 
 /* What is known of an exposed file before it is looked at. */
@@ -38,7 +38,7 @@ static struct exposure exposure_of(struct charge *charge, struct inode *inode)
 	struct exposure seen;
 
 	inode_lock(charge->table, inode);
-	seen.is_open = inode->backing && inode->backing->opens;
+	seen.is_open = backing_is_open(inode);
 	seen.is_watched = inode->is_watched;
 	/* Left are the marks' lookups, and that of who looks. */
 	seen.is_gone = inode->lookups <= inode_count_marks(inode) + 1;

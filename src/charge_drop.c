@@ -15,8 +15,7 @@
 
 static bool is_exposed(const struct inode *inode)
 {
-	return inode->backing && inode->backing->opens &&
-	       atomic_load(&inode->marks) & (1u << INODE_EXPOSED);
+	return backing_is_open(inode) && inode_is_marked(inode, INODE_EXPOSED);
 }
 
 static void look_at_inode(struct charge *charge, const struct inode *inode,

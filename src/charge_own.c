@@ -17,9 +17,7 @@ struct shadow_moment charge_moment(const struct charge *charge,
 	return (struct shadow_moment){
 		.reclaims = host_reclaims(host),
 		/* A claim in the dark drops all: once is enough. */
-		.time_s = charge->sees_owners ?
-				  (uint32_t)(now_ns() / 1000000000u) :
-				  0,
+		.time_s = charge->sees_owners ? now_s() : 0,
 	};
 }
 

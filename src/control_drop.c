@@ -4,8 +4,6 @@
 
 #include "util.h"
 
-#define SHOWN_MAX 10000
-
 struct drop {
 	struct control_request *request;
 	bool force;
@@ -17,7 +15,7 @@ struct drop {
 static void show_left(struct drop *drop, struct inode *inode,
 		      const struct charge_drop *done)
 {
-	if (json_array_size(drop->left) >= SHOWN_MAX)
+	if (json_array_size(drop->left) >= CONTROL_SHOWN_MAX)
 		return;
 	json_array_append_new(
 		drop->left,

@@ -177,7 +177,7 @@ static json_t *show_sharers(const struct charge_entry *entry)
 
 static json_t *show_residue(const struct charge_entry *entry)
 {
-	const char *reason = entry->reason ? entry->reason : "not claimed yet";
+	const char *reason = entry->reason ? entry->reason : CONTROL_UNCLAIMED;
 	json_t *residue = json_array();
 
 	for (size_t i = 0; i < entry->n_foreign; i++) {

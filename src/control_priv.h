@@ -11,6 +11,9 @@
 
 #define CONTROL_GROUPS_MAX 256
 #define CONTROL_REQUEST_MAX 16384 /* bytes of a line */
+#define CONTROL_SHOWN_MAX 10000 /* entries of a list in an answer */
+/* Why pages are another's that nothing keeps. */
+#define CONTROL_UNCLAIMED "not claimed yet"
 
 /* A request, and who makes it. */
 struct control_request {

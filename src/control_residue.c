@@ -8,7 +8,6 @@
 #include "residency.h"
 #include "util.h"
 
-#define SHOWN_MAX 10000
 #define PIDS_MAX 16
 
 json_t *control_show_place(const struct control_request *request,
@@ -77,7 +76,7 @@ static const char *reason_of(const struct charge_part *part)
 			 (part->dirty_bytes ? RESIDENCY_DIRTY : 0) |
 			 (part->locked_bytes ? RESIDENCY_LOCKED : 0);
 
-	return flags ? residency_reason(flags) : "not claimed yet";
+	return flags ? residency_reason(flags) : CONTROL_UNCLAIMED;
 }
 
 static void show_part(struct residue *residue, struct inode *inode,
@@ -85,7 +84,7 @@ static void show_part(struct residue *residue, struct inode *inode,
 {
 	json_t *shown;
 
-	if (residue->count++ >= SHOWN_MAX)
+	if (residue->count++ >= CONTROL_SHOWN_MAX)
 		return;
 	shown = json_pack("{so so sI ss}", "path",
 			  control_show_place(residue->request, inode), "owner",

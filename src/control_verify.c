@@ -15,8 +15,6 @@
 
 #include <string.h>
 
-#define SHOWN_MAX 10000
-
 struct verify {
 	struct control_request *request;
 	struct residue residue;
@@ -64,7 +62,7 @@ static unsigned int compare(struct verify *verify, struct inode *inode,
 		books = bytes_by_books(entry, json_string_value(owner));
 		count += part->bytes > books;
 		if (array && part->bytes > books &&
-		    json_array_size(array) < SHOWN_MAX)
+		    json_array_size(array) < CONTROL_SHOWN_MAX)
 			json_array_append_new(
 				array,
 				json_pack("{so sO sI sI}", "path",
