@@ -224,6 +224,16 @@ $(B)/bench_accounting: bench/accounting.c $(OBJ)/account_file.o \
 bench-accounting: $(B)/bench_accounting ## measure what the books cost
 	@$<
 
+# With a small filesystem of its own, and libfuse as the daemon has it.
+$(B)/bench_fanotify: bench/fanotify.c $(B)/flags
+	@echo "  CC      $@"
+	$(Q)$(COMPILE) -o $@ $< $(LDFLAGS) $(LIB_LIBS)
+
+bench-fanotify: $(B)/bench_fanotify ## measure what watching who opens costs
+	@for files in 64 20000; do \
+		echo "$$files files"; $< /tmp $$files || exit 1; \
+	done
+
 # ---- Tests ----------------------------------------------------------------
 
 # Sanitizers write their reports to files, as a daemon has no stderr; any
@@ -423,7 +433,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench bench-accounting bench-ahead bench-rules check check-asan \
+.PHONY: all bench bench-accounting bench-ahead bench-fanotify bench-rules check check-asan \
 	check-integration check-layers check-long check-tsan check-unit check-v2 check-v2-core \
 	check-valgrind \
 	$(GUESTS:%=check-v2-%) clean demo deps distclean force format \
