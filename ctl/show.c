@@ -91,8 +91,12 @@ static void show_attribute(const json_t *rule, const json_t *said_by,
 			   const char *key)
 {
 	const json_t *value = json_object_get(rule, key);
-	char *text = json_dumps(value, JSON_ENCODE_ANY);
+	char *text;
 
+	/* It has no value: nobody is named a scanner, say. */
+	if (json_is_null(value))
+		return;
+	text = json_dumps(value, JSON_ENCODE_ANY);
 	printf("  %s=%s (%s)\n", key,
 	       json_is_string(value) ? json_string_value(value) : text,
 	       field_text(said_by, key));

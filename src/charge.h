@@ -254,6 +254,7 @@ struct charge_request {
 	int flags; /* of open(2) */
 	pid_t tid; /* of the opener; 0: not to be seen from here */
 	bool kill_priv; /* the opener lacks CAP_FSETID */
+	bool is_scan; /* by one who goes through many files once */
 };
 
 /* What the client's kernel is to be told. */

@@ -95,6 +95,8 @@ static void show_rule(json_t *answer, const struct policy_rule *rule,
 	set(values, "pin", json_boolean(rule->pin));
 	set(values, "on_error",
 	    json_string(policy_on_error_name(rule->on_error)));
+	set(values, "scan", json_string(policy_scan_name(rule->scan)));
+	set(values, "scanners", report_string(rule->scanners));
 	set(answer, "rule", values);
 	set(answer, "said_by", sources);
 }

@@ -18,6 +18,7 @@ struct bound {
 	struct list link;
 	struct binding binding; /* fixed */
 	char *target;
+	char *scanners;
 };
 
 struct hosts {
@@ -54,6 +55,7 @@ static void bound_free(struct bound *bound)
 {
 	list_del(&bound->link);
 	free(bound->target);
+	free(bound->scanners);
 	free(bound);
 }
 
@@ -141,7 +143,8 @@ static bool same_rule(const struct policy_rule *a, const struct policy_rule *b)
 {
 	return same_text(a->target, b->target) && a->io == b->io &&
 	       a->on_error == b->on_error && a->pin == b->pin &&
-	       a->ahead_bytes == b->ahead_bytes;
+	       a->ahead_bytes == b->ahead_bytes && a->scan == b->scan &&
+	       same_text(a->scanners, b->scanners);
 }
 
 static const struct binding *find_binding(const struct hosts *hosts,
@@ -160,22 +163,38 @@ static const struct binding *find_binding(const struct hosts *hosts,
 	return NULL;
 }
 
+/* The binding's own copies of the rule's texts. */
+static int copy_texts(struct bound *bound)
+{
+	struct policy_rule *rule = &bound->binding.rule;
+
+	if (rule->target) {
+		bound->target = strdup(rule->target);
+		if (!bound->target)
+			return -ENOMEM;
+		rule->target = bound->target;
+	}
+	if (rule->scanners) {
+		bound->scanners = strdup(rule->scanners);
+		if (!bound->scanners)
+			return -ENOMEM;
+		rule->scanners = bound->scanners;
+	}
+	return 0;
+}
+
 static int add_binding(struct hosts *hosts, const struct policy_rule *rule,
 		       bool is_lazy, const struct binding **out)
 {
 	struct bound *bound;
-	int r = 0;
+	int r;
 
 	bound = calloc(1, sizeof(*bound));
 	if (!bound)
 		return -ENOMEM;
 	list_init(&bound->link);
 	bound->binding.rule = *rule;
-	if (rule->target) {
-		bound->target = strdup(rule->target);
-		bound->binding.rule.target = bound->target;
-		r = bound->target ? 0 : -ENOMEM;
-	}
+	r = copy_texts(bound);
 	if (r == 0)
 		r = get_host(hosts, rule->target, is_lazy,
 			     &bound->binding.host);

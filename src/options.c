@@ -5,6 +5,7 @@
 #include "endpoint.h"
 #include "log.h"
 #include "rules.h"
+#include "scanlist.h"
 #include "util.h"
 
 #include <stdio.h>
@@ -32,6 +33,12 @@ static const struct word io_words[] = {
 static const struct word on_error_words[] = {
 	{ "deny", POLICY_DENY },
 	{ "opener", POLICY_OPENER },
+	{ NULL, 0 },
+};
+
+static const struct word scan_words[] = {
+	{ "auto", OPTIONS_SCAN_AUTO },
+	{ "off", OPTIONS_SCAN_OFF },
 	{ NULL, 0 },
 };
 
@@ -93,6 +100,13 @@ static const struct option option_table[] = {
 	{ "pin_max", TYPE_SIZE, FIELD(pin_max), NULL, "pin_max=SIZE",
 	  "what a cgroup may have of pinned files\n\t\t\t(a quarter of its "
 	  "limit)" },
+	{ "scan", TYPE_WORD, FIELD(scan), scan_words, "scan=auto|off",
+	  "look for readers that go once through many files, so\n\t\t\tthat "
+	  "they push nothing out; or don't (auto)" },
+	{ "scanners", TYPE_STRING, FIELD(scanners), NULL,
+	  "scanners=WHO[:WHO...]",
+	  "who is such a reader anyway: a command's name,\n\t\t\tcgroup:PATH, "
+	  "uid:N" },
 	{ "share_decay", TYPE_SECONDS, FIELD(share_decay), NULL,
 	  "share_decay=S",
 	  "who has not opened a file for S seconds doesn't\n\t\t\tuse it any "
@@ -440,6 +454,15 @@ static int check_metrics(const struct options *options)
 	return -EINVAL;
 }
 
+static int check_scanners(const struct options *options)
+{
+	if (!options->scanners || scanlist_is_valid(options->scanners))
+		return 0;
+	log_error("option \"scanners=%s\": " SCANLIST_ALLOWED,
+		  options->scanners);
+	return -EINVAL;
+}
+
 static int check(const struct options *options)
 {
 	if (options->action != OPTIONS_MOUNT &&
@@ -467,7 +490,7 @@ static int check(const struct options *options)
 			  options->memcg);
 		return -EINVAL;
 	}
-	return check_metrics(options);
+	return check_metrics(options) ?: check_scanners(options);
 }
 
 int options_parse(int argc, char **argv, bool is_root, struct options *options)
@@ -513,6 +536,7 @@ void options_clear(struct options *options)
 	free(options->memcg);
 	free(options->rules);
 	free(options->metrics);
+	free(options->scanners);
 	free(options->mount_options);
 	*options = (struct options){ 0 };
 }

@@ -18,6 +18,11 @@ enum options_action {
 	OPTIONS_VERSION,
 };
 
+enum options_scan {
+	OPTIONS_SCAN_AUTO,
+	OPTIONS_SCAN_OFF, /* no scanner is looked for */
+};
+
 struct options {
 	enum options_action action;
 	bool foreground;
@@ -40,6 +45,8 @@ struct options {
 	char *rules; /* a file, as given; NULL: none */
 	bool norulefiles;
 	char *metrics; /* where to serve them, as given; NULL: nowhere */
+	enum options_scan scan;
+	char *scanners; /* who is one anyway, see scanlist.h; or NULL */
 	uint64_t pin_max; /* bytes, of each host; 0: a part of its limit */
 	/* Of the kernel's mount, for libfuse: comma-separated, or "". */
 	char *mount_options;

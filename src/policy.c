@@ -97,3 +97,14 @@ const char *policy_on_error_name(enum policy_on_error on_error)
 {
 	return on_error == POLICY_DENY ? "deny" : "opener";
 }
+
+const char *policy_scan_name(enum policy_scan scan)
+{
+	static const char *const names[] = {
+		[POLICY_SCAN_AUTO] = "auto",
+		[POLICY_SCAN_ALWAYS] = "always",
+		[POLICY_SCAN_NEVER] = "never",
+	};
+
+	return names[scan];
+}

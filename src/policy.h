@@ -22,12 +22,21 @@ enum policy_on_error {
 	POLICY_OPENER, /* without a host, the kernel's first touch */
 };
 
+/* Who reads a file as a scanner does: once, and without keeping it. */
+enum policy_scan {
+	POLICY_SCAN_AUTO, /* who is seen to be one */
+	POLICY_SCAN_ALWAYS, /* everybody */
+	POLICY_SCAN_NEVER, /* nobody */
+};
+
 struct policy_rule {
 	const char *target; /* NULL: @opener, nothing is enforced */
 	enum policy_io io;
 	enum policy_on_error on_error;
 	uint64_t ahead_bytes; /* the largest file charged whole at open */
 	bool pin; /* what is charged ahead stays, locked */
+	enum policy_scan scan;
+	const char *scanners; /* who is one anyway, see scanlist.h; or NULL */
 };
 
 /* What is known when a file is opened. */
@@ -64,9 +73,10 @@ enum policy_path policy_choose(const struct policy_rule *rule,
 const char *policy_why(const struct policy_rule *rule,
 		       const struct policy_facts *facts);
 
-/* The words for reports; of the last two, those of rules and options. */
+/* The words for reports; the middle two are those of rules and options. */
 const char *policy_path_name(enum policy_path path);
 const char *policy_io_name(enum policy_io io);
 const char *policy_on_error_name(enum policy_on_error on_error);
+const char *policy_scan_name(enum policy_scan scan);
 
 #endif

@@ -218,6 +218,13 @@ static void fill_rule(struct policy_rule *rule, const struct verdict *verdict)
 	line = value_of(verdict, RULES_ON_ERROR);
 	if (line)
 		rule->on_error = line->on_error;
+	line = value_of(verdict, RULES_SCAN);
+	if (line)
+		rule->scan = line->scan;
+	/* The text is the line's, whose file the decision keeps. */
+	line = value_of(verdict, RULES_SCANNERS);
+	if (line)
+		rule->scanners = line->scanners;
 }
 
 static struct decision *decision_new(const struct rulenode *node,

@@ -2,6 +2,7 @@
 /* A file of rules, parsed; see rules.h. */
 #include "rules.h"
 
+#include "scanlist.h"
 #include "util.h"
 
 #include <stdarg.h>
@@ -122,12 +123,43 @@ static int parse_on_error(struct parser *parser, struct rules_line *line,
 	return 0;
 }
 
+static int parse_scanners(struct parser *parser, struct rules_line *line,
+			  const struct word *value)
+{
+	line->scanners = strndup(value->text, value->len);
+	if (!line->scanners)
+		return -ENOMEM;
+	if (scanlist_is_valid(line->scanners))
+		return 0;
+	return refuse(parser, value->text,
+		      "\"scanners=%.*s\": " SCANLIST_ALLOWED, SHOW(value));
+}
+
+static void set_pin(struct rules_line *line, bool is_on)
+{
+	line->pin = is_on;
+}
+
+static void set_scan(struct rules_line *line, bool is_on)
+{
+	line->scan = is_on ? POLICY_SCAN_ALWAYS : POLICY_SCAN_AUTO;
+}
+
+static void set_noscan(struct rules_line *line, bool is_on)
+{
+	line->scan = is_on ? POLICY_SCAN_NEVER : POLICY_SCAN_AUTO;
+}
+
 /* One table drives parsing, messages and the manual. */
 static const struct attribute {
 	struct rules_attribute_info info;
 	/* NULL: it has no value, and may be set ("pin") and unset ("-pin"). */
 	int (*parse)(struct parser *parser, struct rules_line *line,
 		     const struct word *value);
+	void (*set)(struct rules_line *line, bool is_on);
+	/* Its opposite has a name, too; or NULL. */
+	const char *opposite;
+	void (*set_opposite)(struct rules_line *line, bool is_on);
 } attributes[RULES_ATTRIBUTES] = {
 	[RULES_MEMCG] = {
 		{ "memcg", "memcg=PATH|@opener|@mount",
@@ -148,7 +180,7 @@ static const struct attribute {
 	[RULES_PIN] = {
 		{ "pin", "pin",
 		  "kept resident from the first open on, within pin_max=" },
-		NULL,
+		.set = set_pin,
 	},
 	[RULES_ON_ERROR] = {
 		{ "on_error", "on_error=deny|opener",
@@ -156,9 +188,20 @@ static const struct attribute {
 		  "first touch" },
 		parse_on_error,
 	},
+	[RULES_SCAN] = {
+		{ "scan", "scan, noscan",
+		  "read by everybody as a scanner reads, or by nobody" },
+		.set = set_scan,
+		.opposite = "noscan",
+		.set_opposite = set_noscan,
+	},
+	[RULES_SCANNERS] = {
+		{ "scanners", "scanners=WHO[:WHO...]",
+		  "who is a scanner anyway: a command's name, cgroup:PATH, "
+		  "uid:N" },
+		parse_scanners,
+	},
 };
-
-static const char *const later[] = { "scan", "noscan" };
 
 const struct rules_attribute_info *
 rules_attribute_info(enum rules_attribute attribute)
@@ -170,26 +213,44 @@ rules_attribute_info(enum rules_attribute attribute)
 
 static int refuse_unknown(struct parser *parser, const struct word *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
-		if (word_is(name, later[i]))
-			return refuse(parser, name->text,
-				      "\"%.*s\" is not built yet", SHOW(name));
 	return refuse(parser, name->text,
 		      "unknown attribute \"%.*s\": allowed are memcg=, io=, "
-		      "ahead=, pin, on_error=",
+		      "ahead=, pin, on_error=, scan, noscan, scanners=",
 		      SHOW(name));
+}
+
+static bool is_opposite(const struct attribute *attribute,
+			const struct word *name)
+{
+	return attribute->opposite && word_is(name, attribute->opposite);
 }
 
 static int find_attribute(const struct word *name)
 {
 	for (int i = 0; i < RULES_ATTRIBUTES; i++)
-		if (word_is(name, attributes[i].info.name))
+		if (word_is(name, attributes[i].info.name) ||
+		    is_opposite(&attributes[i], name))
 			return i;
 	return -1;
 }
 
+/* Of one that has no value. */
+static int switch_attribute(struct parser *parser, struct rules_line *line,
+			    const struct attribute *attribute, bool is_on,
+			    const struct word *name, const struct word *value)
+{
+	if (is_opposite(attribute, name))
+		attribute->set_opposite(line, is_on);
+	else
+		attribute->set(line, is_on);
+	return value->len ? refuse(parser, value->text,
+				   "\"%.*s\" takes no value", SHOW(name)) :
+			    0;
+}
+
 static int set_attribute(struct parser *parser, struct rules_line *line,
-			 int index, char prefix, const struct word *value)
+			 int index, char prefix, const struct word *name,
+			 const struct word *value)
 {
 	const struct attribute *attribute = &attributes[index];
 	const struct rules_attribute_info *info = &attribute->info;
@@ -205,13 +266,9 @@ static int set_attribute(struct parser *parser, struct rules_line *line,
 			      prefix, info->name);
 	if (prefix == '!')
 		return 0;
-	if (!attribute->parse) {
-		line->pin = prefix != '-';
-		return value->len ?
-			       refuse(parser, value->text,
-				      "\"%s\" takes no value", info->name) :
-			       0;
-	}
+	if (!attribute->parse)
+		return switch_attribute(parser, line, attribute, prefix != '-',
+					name, value);
 	if (prefix || !value->len)
 		return refuse(parser, value->text,
 			      "\"%s\" needs a value, as in \"%s\"", info->name,
@@ -245,7 +302,7 @@ static int parse_attribute(struct parser *parser, struct rules_line *line,
 	index = find_attribute(&name);
 	if (index < 0)
 		return refuse_unknown(parser, &name);
-	return set_attribute(parser, line, index, prefix, &value);
+	return set_attribute(parser, line, index, prefix, &name, &value);
 }
 
 /* -- patterns -- */
@@ -356,6 +413,7 @@ static void line_clear(struct rules_line *line)
 {
 	pattern_free(line->pattern);
 	free((char *)line->memcg);
+	free((char *)line->scanners);
 	*line = (struct rules_line){ 0 };
 }
 

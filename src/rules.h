@@ -20,6 +20,8 @@ enum rules_attribute {
 	RULES_AHEAD,
 	RULES_PIN,
 	RULES_ON_ERROR,
+	RULES_SCAN,
+	RULES_SCANNERS,
 	RULES_ATTRIBUTES,
 };
 
@@ -35,6 +37,8 @@ struct rules_line {
 	uint64_t ahead_bytes;
 	bool pin;
 	enum policy_on_error on_error;
+	enum policy_scan scan;
+	const char *scanners;
 };
 
 struct rules;

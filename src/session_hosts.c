@@ -81,6 +81,7 @@ static int start_hosts(struct session *session)
 		.io = options->io,
 		.on_error = options->on_error,
 		.ahead_bytes = options->ahead_bytes,
+		.scanners = options->scanners,
 	};
 	int r;
 

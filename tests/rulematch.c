@@ -105,6 +105,11 @@ static void print_value(const struct decision *decision, int attribute)
 		printf("%" PRIu64, line->ahead_bytes);
 	else if (attribute == RULES_PIN)
 		printf("%s", line->pin ? "set" : "unset");
+	else if (attribute == RULES_SCAN)
+		printf("%s",
+		       line->scan == POLICY_SCAN_ALWAYS ? "set" : "unset");
+	else if (attribute == RULES_SCANNERS)
+		printf("%s", line->scanners);
 	else
 		printf("%s", line->on_error == POLICY_DENY ? "deny" : "opener");
 }

@@ -67,7 +67,12 @@ BAD_OPTIONS = {
     "reconcile nothing": ("reconcile=0", "reconcile=0"),
     "reconcile too much": ("reconcile=101", "101"),
     "reconcile word": ("reconcile=fast", "fast"),
-    "scan, not yet": ("scan=off", "scan"),
+    "scan": ("scan=maybe", "maybe"),
+    "scanners empty": ("scanners=", "scanners"),
+    "scanners with nothing between": ("scanners=tar::grep", "tar::grep"),
+    "scanners of a path": ("scanners=/bin/tar", "/bin/tar"),
+    "scanners of a user's name": ("scanners=tar:uid:root", "uid:root"),
+    "scanners of no cgroup": ("scanners=cgroup:backup", "cgroup:backup"),
     "ahead unit": ("ahead=12Q", "12Q"),
     "ahead word": ("ahead=much", "much"),
     "ahead negative": ("ahead=-1", "-1"),
@@ -184,10 +189,9 @@ def test_help_and_version(place, call):
                  "allow_other", "default_permissions", "ro", "attr_timeout=",
                  "entry_timeout=", "max_threads=", "charger_timeout=",
                  "charger_idle=", "share_decay=", "pin_max=", "rules=", "norulefiles",
-                 "reconcile="):
+                 "reconcile=", "scan=auto|off", "scanners="):
         assert word in done.stdout, f"{word} is not in the help"
-    for word in ("@shared", "scan="):
-        assert word not in done.stdout, f"{word} is not there yet"
+    assert "@shared" not in done.stdout, "that is not there yet"
     done = call("-V")
     assert done.returncode == 0 and not done.stderr
     assert "memcgfs" in done.stdout
@@ -240,7 +244,8 @@ GOOD_OPTIONS = [
     "ahead=1G", "on_error=deny", "on_error=opener", "attr_timeout=0",
     "attr_timeout=1.5", "entry_timeout=0", "entry_timeout=10", "max_threads=1",
     "max_threads=32", "allow_other", "default_permissions", "suid,dev,exec",
-    "nosuid,nodev,noexec", "noatime", "relatime", "rw", "create", "sync",
+    "nosuid,nodev,noexec", "scan=auto", "scan=off",
+    "scanners=tar:cgroup:/backup:uid:34", "noatime", "relatime", "rw", "create", "sync",
     "io=strict,ahead=1M,max_threads=2,attr_timeout=0,entry_timeout=0",
 ]
 

@@ -574,10 +574,11 @@ def test_explain(place, figure):
     assert sorted(answer["rule"]) == sorted(answer["said_by"]) == RULE_KEYS
     assert answer["rule"] == {
         "memcg": place.other.path, "io": "auto", "ahead": MIB, "pin": False,
-        "on_error": "deny"}
+        "on_error": "deny", "scan": "auto", "scanners": None}
     assert answer["said_by"] == {
         "memcg": "sub/.memcgfs:3", "io": "sub/.memcgfs:3",
-        "ahead": ".memcgfs:2", "pin": "mount", "on_error": "mount"}
+        "ahead": ".memcgfs:2", "pin": "mount", "on_error": "mount",
+        "scan": "mount", "scanners": "mount"}
     report = place.judge.look(place.source / "sub/lib.so")
     foreign = report.foreign_to(place.other)
     assert foreign == place.judge.pages(SIZE)

@@ -15,7 +15,8 @@ import pytest
 
 from lib import settings
 
-ATTRIBUTES = ["memcg", "io", "ahead", "pin", "on_error"]
+ATTRIBUTES = ["memcg", "io", "ahead", "pin", "on_error", "scan",
+              "scanners"]
 NAMES = ["a", "b", "ab", "abc", "a.so", "b.so.1", "lib", "tmp", "x y", "\u00e4",
          "A", "a-b", "[", "a]", "*", "!x", "#h", '"q"', "a\\b", "a^", "0", "_"]
 CLASSES = ["alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower",
@@ -123,13 +124,14 @@ def random_words(choose):
         "io": ["auto", "strict"],
         "ahead": [str(choose.randrange(1000))],
         "on_error": ["deny", "opener"],
+        "scanners": ["tar", "grep:cgroup:/a:uid:7"],
     }
     words = []
     for name in choose.sample(ATTRIBUTES, choose.choice([1, 1, 2, 3])):
         if choose.random() < 0.1:
             words.append(f"!{name}")
-        elif name == "pin":
-            words.append(choose.choice(["pin", "-pin"]))
+        elif name in ("pin", "scan"):
+            words.append(choose.choice([name, f"-{name}"]))
         else:
             words.append(f"{name}={choose.choice(values[name])}")
     return choose.choice([" ", "\t", "  "]).join(words)

@@ -22,7 +22,7 @@ BAD_LINES = {
     "unknown word": ("\n* io=fast", ":2:6: \"io=fast\": allowed are auto"),
     "bad size": ("* ahead=1Q", ":1:9: \"ahead=1Q\": a size is needed"),
     "no cgroup": ("* memcg=/web.slcie", ": 1: unknown cgroup \"/web.slcie\""),
-    "later": ("*.iso scan", ":1:7: \"scan\" is not built yet"),
+    "scanners": ("*.iso scanners=a:", ":1:16: \"scanners=a:\": allowed are"),
     "shared": ("* memcg=@shared", ":1:9: \"memcg=@shared\" is not built yet"),
     "macro": ("[attr]lib pin", ":1:1: macros"),
     "quoted macro": ("\"[attr]lib\" pin", ":1:1: macros"),

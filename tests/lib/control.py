@@ -23,7 +23,7 @@ ACCOUNT_KEYS = ["contributors", "depth", "foreign_bytes", "hosted_bytes",
 EXPLAIN_KEYS = ["asked", "charger", "foreign_bytes", "host", "open", "path",
                 "pinned", "read", "resident_bytes", "rule", "said_by",
                 "size_bytes", "target", "type", "version", "write"]
-RULE_KEYS = ["ahead", "io", "memcg", "on_error", "pin"]
+RULE_KEYS = ["ahead", "io", "memcg", "on_error", "pin", "scan", "scanners"]
 
 
 def device_of(path):

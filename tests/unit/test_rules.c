@@ -64,6 +64,29 @@ static void test_a_file(void **state)
 	rules_unref(rules);
 }
 
+/* Who reads as a scanner reads: everybody, nobody, who looks like one. */
+static void test_scanners(void **state)
+{
+	static const enum policy_scan scans[] = { POLICY_SCAN_ALWAYS,
+						  POLICY_SCAN_NEVER,
+						  POLICY_SCAN_AUTO,
+						  POLICY_SCAN_AUTO };
+	struct rules *rules = parse("a scan\nb noscan\nc -scan\nd -noscan\n"
+				    "e !noscan scanners=tar:uid:7");
+	const struct rules_line *line;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(scans); i++) {
+		line = rules_line(rules, i);
+		assert_int_equal(line->says, 1 << RULES_SCAN);
+		assert_int_equal(line->scan, scans[i]);
+	}
+	line = rules_line(rules, 4);
+	assert_int_equal(line->unsays, 1 << RULES_SCAN);
+	assert_string_equal(line->scanners, "tar:uid:7");
+	rules_unref(rules);
+}
+
 /* What is wrong is quoted, at its place, with what is allowed. */
 static const struct {
 	const char *text;
@@ -82,8 +105,12 @@ static const struct {
 	{ "* memcg=a", 1, 9, "\"memcg=a\": allowed are a cgroup's path" },
 	{ "* memcg=@me", 1, 9, "\"memcg=@me\": allowed are" },
 	{ "* memcg=@shared", 1, 9, "\"memcg=@shared\" is not built yet" },
-	{ "* scan", 1, 3, "\"scan\" is not built yet" },
-	{ "* -scan", 1, 4, "\"scan\" is not built yet" },
+	{ "* scan=1", 1, 8, "\"scan\" takes no value" },
+	{ "* noscan=1", 1, 10, "\"noscan\" takes no value" },
+	{ "* scan noscan", 1, 8, "\"scan\" is said twice" },
+	{ "* scanners", 1, 3, "\"scanners\" needs a value" },
+	{ "* scanners=a::b", 1, 12, "\"scanners=a::b\": allowed are command" },
+	{ "* scanners=uid:me", 1, 12, "\"scanners=uid:me\": allowed are" },
 	{ "* io=cached", 1, 6, "\"io=cached\": allowed are auto, strict" },
 	{ "* ahead=-1", 1, 9, "\"ahead=-1\": a size is needed" },
 	{ "* ahead=99999999999999999999999999999999999", 1, 9, "\"ahead=9" },
@@ -236,6 +263,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_file),
+		cmocka_unit_test(test_scanners),
 		cmocka_unit_test(test_what_is_refused),
 		cmocka_unit_test(test_what_is_no_text),
 		cmocka_unit_test(test_an_empty_file),
