@@ -294,6 +294,7 @@ struct charge_read {
 	uint64_t offset;
 	size_t size;
 	int flags; /* the file's, now */
+	bool passes_by; /* the pages that it brings in needn't stay */
 	/* The result: it stays until the thread's next call. */
 	const void *data;
 };

@@ -16,6 +16,11 @@
 
 #define COPY_PIECE_BYTES (8 << 20)
 
+/* Newer than the C library's headers may know: Linux 6.14. */
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
+
 /* -- calls -- */
 
 /* Made by the worker itself: with its own rights, for its own cgroup. */
@@ -115,6 +120,7 @@ int64_t charge_read(struct charge_read *read)
 		.offset = read->offset,
 		.length = read->size,
 		.buffer = arena_offset(charge->arena, read->data),
+		.flags = read->passes_by ? RWF_DONTCACHE : 0,
 	};
 	return file_call(&read->file, &call);
 }

@@ -324,7 +324,9 @@ void charge_refill(struct charge *charge, struct backing *backing,
 	uint64_t size_bytes, resident;
 	struct stat st;
 
-	readable |= is_shared(charge, backing);
+	/* Clients of io=cached don't map the backing. */
+	readable = !charge->recharger &&
+		   (readable || is_shared(charge, backing));
 	if (!binding->host || !readable || fstat(fd, &st) < 0)
 		return;
 	size_bytes = (uint64_t)st.st_size;

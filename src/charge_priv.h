@@ -8,7 +8,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct mirror;
 struct probe_buffer;
+struct recharger;
 struct residency_found;
 
 struct charge {
@@ -30,6 +32,10 @@ struct charge {
 	pthread_cond_t claim_ended;
 	/* Of the last probe, for the next; taken and put back by exchange. */
 	_Atomic(struct probe_buffer *) spare;
+	/* Of io=cached; else NULL. */
+	struct mirror *mirror;
+	struct recharger *recharger;
+	atomic_uint aheads; /* being filled in */
 };
 
 /* The rule that holds for the inode now, and the host; it never goes away. */

@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 
 #define RETRY_MS 1000
+#define MAX_TIDS 32
 #define WAIT_NS (500 * UINT64_C(1000000))
 #define SILENT_NS (1000 * UINT64_C(1000000))
 #define ASLEEP_LOOKS 20
@@ -36,6 +37,7 @@ struct charger {
 	struct ring *ring;
 	int pidfd; /* supervisor only; -1: none alive */
 	_Atomic pid_t pid; /* set by the supervisor */
+	_Atomic pid_t tids[MAX_TIDS]; /* the same; 0: none */
 	int stop_fd;
 	int look_fd; /* the supervisor is to see whether it is asleep */
 	int wake_fd; /* a call was posted while it was away */
@@ -71,6 +73,25 @@ static void tell(const struct charger *charger, const char *what)
 		charger->config.told(charger->config.userdata, what);
 }
 
+/* All threads that it has are there when it is ready. */
+static void charger_note_threads(struct charger *charger)
+{
+	struct dirent *entry;
+	char name[32];
+	DIR *tasks;
+	int n = 0;
+
+	snprintf(name, sizeof(name), "/proc/%d/task", (int)charger->pid);
+	tasks = opendir(name);
+	while (tasks && n < MAX_TIDS && (entry = readdir(tasks)))
+		if (entry->d_name[0] != '.')
+			atomic_store(&charger->tids[n++], atoi(entry->d_name));
+	while (n < MAX_TIDS)
+		atomic_store(&charger->tids[n++], 0);
+	if (tasks)
+		closedir(tasks);
+}
+
 /* No charger lives: what the last one left is there for this one. */
 static int charger_try_spawn(struct charger *charger, uint64_t timeout_ns)
 {
@@ -91,6 +112,7 @@ static int charger_try_spawn(struct charger *charger, uint64_t timeout_ns)
 		spawner_kill(config->spawner, charger->pid);
 		charger->pidfd = close_fd(charger->pidfd);
 	}
+	charger_note_threads(charger);
 	charger->idle_since_ns = now_ns();
 	return r;
 }
@@ -407,6 +429,15 @@ unsigned int charger_restarts(const struct charger *charger)
 bool charger_is_down(const struct charger *charger)
 {
 	return atomic_load(&charger->down);
+}
+
+bool charger_has_thread(const struct charger *charger, pid_t tid)
+{
+	for (int i = 0; i < MAX_TIDS; i++)
+		if (atomic_load_explicit(&charger->tids[i],
+					 memory_order_relaxed) == tid)
+			return tid != 0;
+	return false;
 }
 
 unsigned int charger_life(const struct charger *charger)

@@ -62,6 +62,9 @@ bool charger_is_down(const struct charger *charger);
  */
 int64_t charger_call(struct charger *charger, struct ring_call *call);
 
+/* Whether it is one of the charger's threads that lives now. */
+bool charger_has_thread(const struct charger *charger, pid_t tid);
+
 /*
  * Which charger it is, counted: what the last one kept for itself, as pins,
  * is gone with it. Changes before the next one makes its first call.

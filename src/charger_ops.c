@@ -21,6 +21,8 @@
 #define AHEAD_RAMP_BYTES (1024 * 1024)
 #define AHEAD_STEP_BYTES (16 * 1024)
 
+#define FILL_PIECE_BYTES (128 * 1024)
+
 #define NO_MEMORY_TRIES 100
 
 /*
@@ -41,10 +43,16 @@ static bool wait_for_memory(struct charger_context *context)
 
 static int64_t do_read(struct charger_context *context, struct ring_call *call)
 {
+	struct iovec iov = {
+		.iov_base = context->arena + call->buffer,
+		.iov_len = call->length,
+	};
 	ssize_t n;
 
-	n = pread(call->fd, context->arena + call->buffer, call->length,
-		  (off_t)call->offset);
+	n = preadv2(call->fd, &iov, 1, (off_t)call->offset, (int)call->flags);
+	/* Where a filesystem has no such reads, it is one like others. */
+	if (n < 0 && errno == EOPNOTSUPP && call->flags)
+		n = preadv2(call->fd, &iov, 1, (off_t)call->offset, 0);
 	return n < 0 ? -errno : n;
 }
 
@@ -282,6 +290,24 @@ static int64_t do_ahead(struct charger_context *context, struct ring_call *call)
 	return r;
 }
 
+/*
+ * The kernel adds the pages, charged to this process, and asks the daemon for
+ * them; more than a piece it doesn't take at once (Linux 6.18).
+ */
+static int64_t do_fill(struct charger_context *context, struct ring_call *call)
+{
+	uint64_t end = call->offset + call->length;
+
+	(void)context;
+	for (uint64_t at = call->offset; at < end; at += FILL_PIECE_BYTES)
+		posix_fadvise(call->fd, (off_t)at,
+			      (off_t)(end - at < FILL_PIECE_BYTES ?
+					      end - at :
+					      FILL_PIECE_BYTES),
+			      POSIX_FADV_WILLNEED);
+	return 0;
+}
+
 /* What it takes to look at a file's pages; its fds are the call's own. */
 struct look {
 	struct residency_tables tables;
@@ -454,7 +480,7 @@ static const charger_op charger_ops[] = {
 	[RING_FALLOCATE] = do_fallocate, [RING_COPY_RANGE] = do_copy_range,
 	[RING_AHEAD] = do_ahead,	 [RING_CLAIM] = do_claim,
 	[RING_PROBE] = do_probe,	 [RING_PIN] = do_pin,
-	[RING_UNPIN] = do_unpin,
+	[RING_UNPIN] = do_unpin,	 [RING_FILL] = do_fill,
 };
 
 static bool is_look(const struct ring_call *call)

@@ -113,7 +113,8 @@ int connection_new(const struct connection_config *config,
 	argv[1] = mount_options;
 	if (config->debug)
 		args.argc = 3;
-	fuse = fuse_session_new(&args, &fuse_front_ops, sizeof(fuse_front_ops),
+	fuse = fuse_session_new(&args, fuse_front_ops(config->front),
+				sizeof(struct fuse_lowlevel_ops),
 				config->front);
 	fuse_opt_free_args(&args);
 	if (!fuse) {

@@ -27,7 +27,8 @@ static struct meta_fd meta_fd_get(fuse_req_t req, fuse_ino_t ino,
 {
 	struct meta_fd meta = { .front = front_of(req) };
 
-	if (fi && S_ISREG(front_inode(meta.front, ino)->type)) {
+	/* Files of io=cached have no handle. */
+	if (fi && fi->fh && S_ISREG(front_inode(meta.front, ino)->type)) {
 		struct charge_file file = file_of(meta.front, fi);
 
 		meta.fd = charge_file_fd(&file);
@@ -87,6 +88,8 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
 	}
 	st.st_mode = stx.stx_mode;
 	st.st_size = (off_t)stx.stx_size;
+	st.st_mtim.tv_sec = stx.stx_mtime.tv_sec;
+	st.st_mtim.tv_nsec = stx.stx_mtime.tv_nsec;
 	st.st_ino = stx.stx_ino;
 	timeout = front_show_attr(meta.front, inode, &st);
 	stx.stx_ino = st.st_ino;
@@ -165,7 +168,7 @@ static int set_times(int fd, const struct stat *attr, int to_set)
 	return utimensat(fd, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-static int set_size(struct fuse_front *front, const struct job *job)
+int file_set_size(struct fuse_front *front, const struct job *job)
 {
 	struct charge_file file = file_of(front, &job->fi);
 
@@ -188,7 +191,7 @@ static int set_attr(struct fuse_front *front, struct job *job, int fd)
 	if (r == 0 && to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		r = set_owner(job->req, fd, attr, to_set);
 	if (r == 0 && to_set & FUSE_SET_ATTR_SIZE)
-		r = set_size(front, job);
+		r = front->set_size(front, job);
 	if (r == 0 &&
 	    to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
 		      FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))

@@ -325,10 +325,18 @@ void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
 		 struct fuse_file_info *fi)
 {
-	int fd = dirfd(dir_of(fi)->stream);
-	int r;
+	struct fuse_front *front = front_of(req);
+	cleanup_close int own = -1;
+	int fd, r;
 
-	(void)ino;
+	if (!fi->fh)
+		own = inode_open(front->table, front_inode(front, ino),
+				 O_RDONLY | O_DIRECTORY);
+	fd = fi->fh ? dirfd(dir_of(fi)->stream) : own;
+	if (fd < 0) {
+		fuse_reply_err(req, -fd);
+		return;
+	}
 	r = datasync ? fdatasync(fd) : fsync(fd);
 	fuse_reply_err(req, r < 0 ? errno : 0);
 }
@@ -415,19 +423,16 @@ static bool listing_add(struct listing *listing, const struct dirent *entry)
 	return true;
 }
 
-static void list_and_reply(struct listing *listing, fuse_ino_t ino,
-			   const struct fuse_file_info *fi, off_t offset)
+static void list_and_reply(struct listing *listing, struct dir *dir,
+			   off_t offset)
 {
 	cleanup_free char *buf = malloc(listing->size);
-	struct dir *dir = dir_of(fi);
 	struct dirent *entry;
 
 	if (!buf) {
 		fuse_reply_err(listing->req, ENOMEM);
 		return;
 	}
-	listing->front = front_of(listing->req);
-	listing->inode = front_inode(listing->front, ino);
 	listing->buf = buf;
 	dir_seek(dir, offset);
 	while ((entry = dir_peek(dir)) && listing_add(listing, entry)) {
@@ -440,12 +445,31 @@ static void list_and_reply(struct listing *listing, fuse_ino_t ino,
 		fuse_reply_buf(listing->req, buf, listing->used);
 }
 
+static void list_inode(struct listing *listing, fuse_ino_t ino,
+		       const struct fuse_file_info *fi, off_t offset)
+{
+	struct dir *dir = dir_of(fi);
+	int r = 0;
+
+	listing->front = front_of(listing->req);
+	listing->inode = front_inode(listing->front, ino);
+	/* Opens of directories are no messages of io=cached. */
+	if (!fi->fh)
+		r = dir_open(listing->front, listing->inode, &dir);
+	if (r < 0)
+		fuse_reply_err(listing->req, -r);
+	else
+		list_and_reply(listing, dir, offset);
+	if (!fi->fh && r == 0)
+		dir_close(dir);
+}
+
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		struct fuse_file_info *fi)
 {
 	struct listing listing = { .req = req, .size = size };
 
-	list_and_reply(&listing, ino, fi, offset);
+	list_inode(&listing, ino, fi, offset);
 }
 
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -453,5 +477,5 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 {
 	struct listing listing = { .req = req, .size = size, .plus = true };
 
-	list_and_reply(&listing, ino, fi, offset);
+	list_inode(&listing, ino, fi, offset);
 }

@@ -144,10 +144,21 @@ static double attr_timeout_of_new(const struct fuse_entry_param *entry)
 	return SHORTEST_TIMEOUT;
 }
 
+int file_open_new(struct fuse_front *front, struct job *job,
+		  const struct charge_request *request, int fd)
+{
+	struct charge_reply reply;
+	int r;
+
+	r = charge_create(front->charge, request, fd, &reply);
+	if (r == 0)
+		fill_info(front, request->inode, &reply, &job->fi);
+	return r;
+}
+
 /* The new file's inode, opened; on success the inode has one lookup more. */
 static int adopt_file(struct fuse_front *front, struct job *job, int owned_fd,
-		      struct fuse_entry_param *entry,
-		      struct charge_reply *reply)
+		      struct fuse_entry_param *entry)
 {
 	cleanup_close int fd = owned_fd;
 	struct charge_request request = {
@@ -166,14 +177,13 @@ static int adopt_file(struct fuse_front *front, struct job *job, int owned_fd,
 	inode_set_place(front->table, request.inode, job->inode,
 			job->payload ? job->payload : "");
 	rulebook_refresh(front->book, request.inode);
-	r = charge_create(front->charge, &request, steal_fd(&fd), reply);
+	r = front->open_new(front, job, &request, steal_fd(&fd));
 	if (r < 0) {
 		inode_forget(front->table, request.inode, 1);
 		return r;
 	}
 	front_fill_entry(front, request.inode, &st, entry);
 	entry->attr_timeout = attr_timeout_of_new(entry);
-	fill_info(front, request.inode, reply, &job->fi);
 	job->inode = request.inode;
 	return 0;
 }
@@ -181,17 +191,19 @@ static int adopt_file(struct fuse_front *front, struct job *job, int owned_fd,
 static void adopt_and_reply(struct fuse_front *front, struct job *job, int fd)
 {
 	struct fuse_entry_param entry;
-	struct charge_reply reply;
+	struct charge_file file;
 	int r = fd;
 
 	if (r >= 0)
-		r = adopt_file(front, job, fd, &entry, &reply);
+		r = adopt_file(front, job, fd, &entry);
 	if (r < 0) {
 		fuse_reply_err(job->req, -r);
 		return;
 	}
 	if (fuse_reply_create(job->req, &entry, &job->fi) == -ENOENT) {
-		charge_close(&reply.file);
+		file = file_of(front, &job->fi);
+		if (file.backing)
+			charge_close(&file);
 		inode_forget(front->table, job->inode, 1);
 	}
 }

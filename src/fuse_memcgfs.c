@@ -9,6 +9,7 @@
  */
 #include "fuse_priv.h"
 
+#include "charge_cached.h"
 #include "inode_place.h"
 #include "log.h"
 #include "transport.h"
@@ -22,31 +23,6 @@
 #define MAX_GROUPS 1024
 #define MAX_BACKGROUND 256
 #define RESERVE_THREADS 4
-
-int fuse_front_new(const struct fuse_front_config *config,
-		   struct fuse_front **out)
-{
-	struct fuse_front *front;
-	int r;
-
-	front = calloc(1, sizeof(*front));
-	if (!front)
-		return -ENOMEM;
-	front->config = *config;
-	front->charge = config->charge;
-	front->book = config->book;
-	front->table = config->table;
-	front->can_switch = creds_can_switch();
-	r = pool_new(config->max_threads, &front->pool);
-	if (r == 0)
-		r = inval_new(config->table, &front->inval);
-	if (r < 0) {
-		fuse_front_free(front);
-		return r;
-	}
-	*out = front;
-	return 0;
-}
 
 struct fuse_front *fuse_front_free(struct fuse_front *front)
 {
@@ -88,6 +64,8 @@ double front_show_attr(struct fuse_front *front, struct inode *inode,
 	 */
 	if (S_ISREG(st->st_mode) && st->st_mode & (S_ISUID | S_ISGID))
 		is_volatile = true;
+	if (S_ISREG(st->st_mode) && front->config.is_cached)
+		charge_cached_note_attr(front->charge, inode, st);
 	if (S_ISREG(st->st_mode))
 		is_volatile |= charge_note_attr(front->charge, inode,
 						(uint64_t)st->st_size);
@@ -331,6 +309,19 @@ static unsigned int backing_depth(const struct fuse_front *front)
 	}
 }
 
+/*
+ * What changes beside the mount is told by charge_cached_note_attr(): the
+ * kernel would take each write through the mount for such a change.
+ */
+static void negotiate_cached(struct fuse_conn_info *conn)
+{
+	fuse_unset_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
+	fuse_unset_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
+	fuse_set_feature_flag(conn, FUSE_CAP_EXPLICIT_INVAL_DATA);
+	fuse_set_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT);
+	fuse_set_feature_flag(conn, FUSE_CAP_NO_OPENDIR_SUPPORT);
+}
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	/* Wanted where the kernel has them. */
@@ -346,25 +337,29 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		FUSE_CAP_DIRECT_IO_ALLOW_MMAP,
 	};
 	struct fuse_front *front = userdata;
-	const char *why_strict;
+	bool is_cached = front->config.is_cached;
+	const char *why_strict = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
 		fuse_set_feature_flag(conn, features[i]);
 	fuse_unset_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
 	/* It truncates a running program, and says ETXTBSY after (6.18). */
 	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
-	why_strict = why_no_passthrough(conn);
+	if (is_cached)
+		negotiate_cached(conn);
+	else
+		why_strict = why_no_passthrough(conn);
 	conn->max_backing_stack_depth = backing_depth(front);
 	conn->max_write = ARENA_BUFFER_BYTES;
 	conn->max_read = (unsigned int)transport_max_read();
 	conn->max_background = MAX_BACKGROUND;
 	conn->time_gran = 1;
 	charge_set_connection(front->charge, fuse_session_fd(front->session),
-			      !why_strict);
+			      !is_cached && !why_strict);
 	front->config.ready(front->config.userdata, why_strict);
 }
 
-const struct fuse_lowlevel_ops fuse_front_ops = {
+static const struct fuse_lowlevel_ops all_ops = {
 	.init = op_init,
 	.lookup = op_lookup,
 	.forget = op_forget,
@@ -403,3 +398,38 @@ const struct fuse_lowlevel_ops fuse_front_ops = {
 	.lseek = op_lseek,
 	.copy_file_range = op_copy_file_range,
 };
+
+int fuse_front_new(const struct fuse_front_config *config,
+		   struct fuse_front **out)
+{
+	struct fuse_front *front;
+	int r;
+
+	front = calloc(1, sizeof(*front));
+	if (!front)
+		return -ENOMEM;
+	front->config = *config;
+	front->charge = config->charge;
+	front->book = config->book;
+	front->table = config->table;
+	front->can_switch = creds_can_switch();
+	front->ops = all_ops;
+	front->open_new = file_open_new;
+	front->set_size = file_set_size;
+	if (config->is_cached)
+		cached_take_over(front);
+	r = pool_new(config->max_threads, &front->pool);
+	if (r == 0)
+		r = inval_new(config->table, &front->inval);
+	if (r < 0) {
+		fuse_front_free(front);
+		return r;
+	}
+	*out = front;
+	return 0;
+}
+
+const struct fuse_lowlevel_ops *fuse_front_ops(const struct fuse_front *front)
+{
+	return &front->ops;
+}

@@ -18,12 +18,13 @@ struct fuse_front_config {
 	struct charge *charge;
 	struct rulebook *book;
 	struct inode_table *table;
+	bool is_cached; /* the mount's path is io=cached */
 	double attr_timeout; /* seconds */
 	double entry_timeout;
 	unsigned int max_threads;
 	uint64_t patience_ns; /* with a charger that doesn't answer */
 	/* Called once, when the kernel is ready to be served. */
-	void (*ready)(void *userdata, const char *why_strict);
+	void (*ready)(void *userdata, const char *why_strict); /* or NULL */
 	void *userdata;
 };
 
@@ -32,7 +33,7 @@ int fuse_front_new(const struct fuse_front_config *config,
 struct fuse_front *fuse_front_free(struct fuse_front *front);
 
 /* For fuse_session_new(); the userdata is the front. */
-extern const struct fuse_lowlevel_ops fuse_front_ops;
+const struct fuse_lowlevel_ops *fuse_front_ops(const struct fuse_front *front);
 
 /* To be told before the loop starts: handlers send notifications. */
 void fuse_front_set_session(struct fuse_front *front,

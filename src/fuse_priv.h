@@ -8,6 +8,8 @@
 #include "inval.h"
 #include "pool.h"
 
+struct job;
+
 struct fuse_front {
 	struct fuse_front_config config;
 	struct charge *charge;
@@ -18,6 +20,14 @@ struct fuse_front {
 	struct inval *inval;
 	atomic_uint at_work; /* workers with a job */
 	bool can_switch; /* act with the caller's ids */
+	/*
+	 * By the mount's path: the operations; opening a file just made, whose
+	 * fd it takes, into the job's fi; and truncating one. 0 or -errno.
+	 */
+	struct fuse_lowlevel_ops ops;
+	int (*open_new)(struct fuse_front *front, struct job *job,
+			const struct charge_request *request, int fd);
+	int (*set_size)(struct fuse_front *front, const struct job *job);
 };
 
 /* The front and the inode of a request. */
@@ -140,13 +150,20 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	      struct fuse_file_info *fi, unsigned int flags, const void *in_buf,
 	      size_t in_size, size_t out_size);
 
+int file_set_size(struct fuse_front *front, const struct job *job);
+
 /* fuse_xattr.c */
 bool xattr_is_virtual(const char *name);
 void xattr_get_virtual(fuse_req_t req, fuse_ino_t ino, const char *name,
 		       size_t size);
 void xattr_set_virtual(fuse_req_t req, fuse_ino_t ino, const char *name);
 
+/* fuse_cached.c: takes over what it does otherwise than fuse_file.c. */
+void cached_take_over(struct fuse_front *front);
+
 /* fuse_file.c */
+int file_open_new(struct fuse_front *front, struct job *job,
+		  const struct charge_request *request, int fd);
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi);

@@ -576,6 +576,7 @@ static struct inode *inode_free_one(struct inode_table *table,
 	if (inode->pages) {
 		account_file_clear(&inode->pages->account);
 		shadow_map_free(inode->pages->map);
+		free(inode->pages->cached);
 	}
 	free(inode->pages);
 	close_fd(inode->fd);

@@ -30,6 +30,7 @@ struct backing;
 struct binding;
 struct inode_table;
 struct pin_state;
+struct recharge;
 struct rule_dir;
 
 /*
@@ -43,6 +44,16 @@ enum inode_mark {
 	INODE_MARKS,
 };
 
+/* What io=cached knows of a file; see charge_cached.h. Shard lock. */
+struct inode_cached {
+	struct recharge *recharge; /* the recharger's lock */
+	uint64_t size_bytes; /* these two, as they were told last */
+	struct timespec mtime;
+	uint64_t ahead_end; /* where what was brought in ahead ends */
+	uint32_t ahead_bytes; /* so much of it */
+	bool is_ours; /* what is resident of the backing came by the mount */
+};
+
 /* What is known of a file's pages, from its first open on; shard lock. */
 struct inode_pages {
 	struct inode *inode;
@@ -50,6 +61,7 @@ struct inode_pages {
 	struct account_file account; /* what the books have */
 	struct shadow_map *map; /* whose they are; see charge_residue.c */
 	struct list exposed_link;
+	struct inode_cached *cached; /* to set; then fixed; else NULL */
 };
 
 struct inode {

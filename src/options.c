@@ -27,6 +27,7 @@ struct word {
 static const struct word io_words[] = {
 	{ "auto", POLICY_IO_AUTO },
 	{ "strict", POLICY_IO_STRICT },
+	{ "cached", POLICY_IO_CACHED },
 	{ NULL, 0 },
 };
 
@@ -74,8 +75,9 @@ static const struct option option_table[] = {
 	  "enforce nothing" },
 	{ "create", TYPE_FLAG, FIELD(create), NULL, "create",
 	  "create the cgroup if it is missing, remove it at unmount" },
-	{ "io", TYPE_WORD, FIELD(io), io_words, "io=auto|strict",
-	  "passthrough where ownership is safe, or never (auto)" },
+	{ "io", TYPE_WORD, FIELD(io), io_words, "io=auto|strict|cached",
+	  "passthrough where ownership is safe, or never, or open\n\t\t\tfiles "
+	  "without a message (auto)" },
 	{ "ahead", TYPE_SIZE, FIELD(ahead_bytes), NULL, "ahead=SIZE",
 	  "the largest file charged whole at open (64M)" },
 	{ "on_error", TYPE_WORD, FIELD(on_error), on_error_words,

@@ -90,7 +90,13 @@ const char *policy_path_name(enum policy_path path)
 
 const char *policy_io_name(enum policy_io io)
 {
-	return io == POLICY_IO_STRICT ? "strict" : "auto";
+	static const char *const names[] = {
+		[POLICY_IO_AUTO] = "auto",
+		[POLICY_IO_STRICT] = "strict",
+		[POLICY_IO_CACHED] = "cached",
+	};
+
+	return names[io];
 }
 
 const char *policy_on_error_name(enum policy_on_error on_error)

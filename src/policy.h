@@ -15,6 +15,7 @@
 enum policy_io {
 	POLICY_IO_AUTO, /* passthrough wherever ownership is safe */
 	POLICY_IO_STRICT, /* every read and write by the charger */
+	POLICY_IO_CACHED, /* of a whole mount: see charge_cached.h */
 };
 
 enum policy_on_error {

@@ -131,7 +131,8 @@ void report_render_json(const struct stats_snapshot *snapshot, json_t *object)
 	json_object_set_new(object, "pid", json_integer(mount->pid));
 	json_object_set_new(object, "io", json_string(mount->io));
 	json_object_set_new(object, "passthrough",
-			    json_boolean(!mount->why_strict));
+			    json_boolean(!mount->is_cached &&
+					 !mount->why_strict));
 	json_object_set_new(object, "why_strict",
 			    report_string(mount->why_strict));
 	json_object_set_new(object, "degraded", degraded);

@@ -22,7 +22,7 @@
 #define RING_SLOTS 32
 
 enum ring_op {
-	RING_READ, /* file -> arena */
+	RING_READ, /* file -> arena; flags: RWF_* */
 	/*
 	 * File -> pipe fd2, by reference. -ERESTART: a charger died of it,
 	 * and the pipe holds anything.
@@ -33,6 +33,12 @@ enum ring_op {
 	RING_FALLOCATE, /* flags: the mode */
 	RING_COPY_RANGE, /* fd, offset -> fd2, offset2 */
 	RING_AHEAD, /* make offset, length resident */
+	/*
+	 * Start reading what isn't resident of it, for a file of a mount that
+	 * the daemon itself serves: nothing is waited for but the kernel's
+	 * queue of requests.
+	 */
+	RING_FILL,
 	RING_CLAIM, /* drop foreign pages of the range, count the others */
 	/*
 	 * Whose the resident pages of the range are: into the memfd fd2, as

@@ -89,7 +89,10 @@ static int parse_io(struct parser *parser, struct rules_line *line,
 		line->io = POLICY_IO_STRICT;
 	else
 		return refuse(parser, value->text,
-			      "\"io=%.*s\": allowed are auto, strict",
+			      word_is(value, "cached") ?
+				      "\"io=%.*s\" is of a whole mount: "
+				      "allowed are auto, strict" :
+				      "\"io=%.*s\": allowed are auto, strict",
 			      SHOW(value));
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "session_priv.h"
 
 #include "affinity.h"
+#include "charge_cached.h"
 #include "endpoint.h"
 #include "log.h"
 #include "process.h"
@@ -140,6 +141,7 @@ static int make_front(struct session *session)
 	};
 	struct fuse_front_config front = {
 		.table = session->table,
+		.is_cached = options->io == POLICY_IO_CACHED,
 		.attr_timeout = options->attr_timeout,
 		.entry_timeout = options->entry_timeout,
 		.max_threads = (unsigned int)options->max_threads,
@@ -153,6 +155,11 @@ static int make_front(struct session *session)
 	if (r < 0)
 		return log_error_errno(r, "cannot start");
 	charge_set_table(session->charge, session->table);
+	if (options->io == POLICY_IO_CACHED)
+		r = charge_cached_begin(session->charge,
+					session->places.mountpoint);
+	if (r < 0)
+		return log_error_errno(r, "cannot start");
 	r = session_make_book(session);
 	if (r < 0)
 		return r;
@@ -342,6 +349,8 @@ static void session_stop(struct session *session)
 	if (session->is_mounted)
 		connection_unmount(session->fuse);
 	fuse_front_free(session->front);
+	if (session->charge)
+		charge_cached_end(session->charge);
 	rulebook_stop(session->book);
 	inode_table_free(session->table);
 	if (session->fuse)

@@ -207,5 +207,6 @@ const char *stats_meaning(enum stats_counter counter)
 
 bool stats_is_level(enum stats_counter counter)
 {
-	return counter == STATS_pinned_files || counter == STATS_pinned_bytes;
+	return counter == STATS_pinned_files || counter == STATS_pinned_bytes ||
+	       counter == STATS_reader_pages;
 }

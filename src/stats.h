@@ -29,7 +29,10 @@
 	X(strict_reads, "reads made by chargers")                              \
 	X(strict_writes, "writes made by chargers")                            \
 	X(splice_reads, "reads into the client's own page cache (sendfile)")   \
-	X(unsafe_maps, "strict opens whose mappings may charge the mapper")
+	X(unsafe_maps, "strict opens whose mappings may charge the mapper")    \
+	X(reader_pages, "pages that readers are charged for now (io=cached)")  \
+	X(recharged_pages, "pages of readers that were let go of")             \
+	X(stuck_pages, "times that a reader's page could not be let go of")
 
 enum stats_counter {
 #define X(name, meaning) STATS_##name,
@@ -72,7 +75,8 @@ struct stats_mount {
 	const char *mountpoint;
 	const char *memcg;
 	const char *io; /* the option's word */
-	const char *why_strict; /* NULL: files can pass through */
+	bool is_cached; /* it is io=cached: no file is to pass through */
+	const char *why_strict; /* NULL: else files can pass through */
 	bool sees_owners; /* of pages */
 	int pid; /* the daemon's */
 };

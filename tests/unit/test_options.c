@@ -263,7 +263,7 @@ static void test_allowed_words(void **state)
 
 	parse_as(&parsed, "memcgfs -o memcg=/x,io=fast a b", false);
 	assert_string_equal(parsed.said, "memcgfs: option \"io=fast\": "
-					 "allowed are auto, strict\n");
+					 "allowed are auto, strict, cached\n");
 	parse_as(&parsed, "memcgfs -o memcg=/x,on_error=5 a b", false);
 	assert_string_equal(parsed.said, "memcgfs: option \"on_error=5\": "
 					 "allowed are deny, opener\n");

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The heart, 13: the third path; see charge_cached.h. */
+#include "charge_cached.h"
+
+#include "charge_priv.h"
+#include "log.h"
+#include "mirror.h"
+#include "recharger.h"
+#include "residency.h"
+#include "util.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* What is filled in ahead of who reads one thing after the other. */
+#define AHEAD_MIN_BYTES (UINT64_C(1) << 20)
+#define AHEAD_MAX_BYTES (UINT64_C(8) << 20)
+/* Of a host's room, at most. */
+#define AHEAD_ROOM_PART 8
+/* So many at a time: the others' answers may be what they wait for. */
+#define AHEAD_AT_ONCE 4
+/* Readahead goes by larger folios, which are dropped as a whole. */
+#define FOLIO_BYTES (UINT64_C(512) << 10)
+
+int charge_cached_begin(struct charge *charge, const char *mountpoint)
+{
+	struct recharger_config config = { .charge = charge };
+	int r;
+
+	r = mirror_new(mountpoint, &charge->mirror);
+	if (r < 0)
+		return r;
+	config.mirror = charge->mirror;
+	r = recharger_new(&config, &charge->recharger);
+	if (r < 0)
+		charge->mirror = mirror_free(charge->mirror);
+	return r;
+}
+
+void charge_cached_end(struct charge *charge)
+{
+	charge->recharger = recharger_free(charge->recharger);
+	charge->mirror = mirror_free(charge->mirror);
+}
+
+/* -- what is known of a file -- */
+
+/* The first time, with what is there before the mount has brought in any. */
+static int make_cached(struct charge *charge, struct inode *inode, int fd)
+{
+	cleanup_free struct inode_cached *made = NULL;
+	uint64_t resident = 1;
+	struct stat st;
+
+	if (inode->pages && inode->pages->cached)
+		return 0;
+	made = calloc(1, sizeof(*made));
+	if (!made || inode_make_pages(charge->table, inode) < 0)
+		return -ENOMEM;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	residency_count(fd, 0, 0, &resident);
+	made->is_ours = !resident;
+	made->size_bytes = (uint64_t)st.st_size;
+	made->mtime = st.st_mtim;
+	inode_lock(charge->table, inode);
+	if (!inode->pages->cached)
+		inode->pages->cached = steal_ptr(&made);
+	inode_unlock(charge->table, inode);
+	return 0;
+}
+
+/* Opens the backing, and makes room for what is to be known of the file. */
+static int open_cached(struct charge *charge, struct inode *inode,
+		       bool writable, struct backing **out)
+{
+	struct backing *backing;
+	int r;
+
+	r = backing_open(charge->table, inode, writable, true, &backing);
+	if (r < 0)
+		return r;
+	r = make_cached(charge, inode, backing_read_fd(backing));
+	if (r < 0)
+		charge_close_backing(charge, backing);
+	else
+		*out = backing;
+	return r;
+}
+
+/* It was changed through the mount: that is no news to the client. */
+static void note_own_change(struct charge *charge,
+			    const struct backing *backing)
+{
+	struct inode *inode = backing->inode;
+	struct stat st;
+
+	if (fstat(backing_read_fd(backing), &st) < 0)
+		return;
+	inode_lock(charge->table, inode);
+	inode->pages->cached->size_bytes = (uint64_t)st.st_size;
+	inode->pages->cached->mtime = st.st_mtim;
+	inode_unlock(charge->table, inode);
+}
+
+static bool is_changed(const struct inode_cached *cached, const struct stat *st)
+{
+	return cached->size_bytes != (uint64_t)st->st_size ||
+	       cached->mtime.tv_sec != st->st_mtim.tv_sec ||
+	       cached->mtime.tv_nsec != st->st_mtim.tv_nsec;
+}
+
+void charge_cached_note_attr(struct charge *charge, struct inode *inode,
+			     const struct stat *st)
+{
+	struct inode_cached *cached;
+	bool changed = false;
+
+	inode_lock(charge->table, inode);
+	cached = inode->pages ? inode->pages->cached : NULL;
+	if (cached && is_changed(cached, st)) {
+		changed = true;
+		cached->size_bytes = (uint64_t)st->st_size;
+		cached->mtime = st->st_mtim;
+	}
+	inode_unlock(charge->table, inode);
+	if (changed)
+		mirror_drop(charge->fuse_fd, (uintptr_t)inode, 0, 0);
+}
+
+/* -- reading -- */
+
+/* Whether the client's pages that this fills are charged to the host. */
+static bool is_by_host(struct charge *charge, const struct charge_cached_io *io)
+{
+	struct host *host = binding_of(charge, io->inode)->host;
+
+	return !host || charger_has_thread(host_charger(host), io->tid) ||
+	       host_has_thread(host, io->tid);
+}
+
+/*
+ * How much is to be filled in behind what was asked for: all that is near of
+ * who begins to read, twice as much of who has come to the end of that.
+ */
+static uint64_t ahead_bytes(struct charge *charge,
+			    const struct charge_cached_io *io)
+{
+	struct host *host = binding_of(charge, io->inode)->host;
+	uint64_t room = host_room(host) / AHEAD_ROOM_PART;
+	struct inode_cached *cached = io->inode->pages->cached;
+	uint64_t bytes = 0;
+
+	inode_lock(charge->table, io->inode);
+	if (!io->offset)
+		bytes = AHEAD_MIN_BYTES;
+	else if (io->offset == cached->ahead_end)
+		bytes = 2 * (uint64_t)cached->ahead_bytes;
+	if (bytes > AHEAD_MAX_BYTES)
+		bytes = AHEAD_MAX_BYTES;
+	if (bytes > room)
+		bytes = room;
+	if (bytes) {
+		cached->ahead_bytes = (uint32_t)bytes;
+		cached->ahead_end = io->offset + io->size + bytes;
+	}
+	inode_unlock(charge->table, io->inode);
+	return bytes;
+}
+
+static bool begin_ahead(struct charge *charge)
+{
+	if (atomic_fetch_add(&charge->aheads, 1) < AHEAD_AT_ONCE)
+		return true;
+	atomic_fetch_sub(&charge->aheads, 1);
+	return false;
+}
+
+/*
+ * Before the answer: who has it goes on to pages that are the host's already,
+ * and waits for their data, if he is that fast, as for his own.
+ */
+static void fill_ahead(struct charge *charge, struct charge_cached_io *io)
+{
+	struct ring_call call = {
+		.op = RING_FILL,
+		.offset = io->offset + io->size,
+	};
+	struct stat st;
+
+	if (fstat(backing_read_fd(io->backing), &st) < 0 ||
+	    (uint64_t)st.st_size <= call.offset || !begin_ahead(charge))
+		return;
+	call.length = ahead_bytes(charge, io);
+	if (call.length > (uint64_t)st.st_size - call.offset)
+		call.length = (uint64_t)st.st_size - call.offset;
+	if (call.length)
+		io->ahead_fd =
+			mirror_open(charge->mirror, (uintptr_t)io->inode);
+	call.fd = io->ahead_fd;
+	if (io->ahead_fd >= 0)
+		charge_call(charge, binding_of(charge, io->inode), &call);
+	atomic_fetch_sub(&charge->aheads, 1);
+}
+
+int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
+{
+	struct charge_read read = {
+		.file = { .charge = charge, .readable = true },
+		.offset = io->offset,
+		.size = io->size,
+		.flags = io->flags,
+	};
+	int64_t n;
+	int r;
+
+	io->ahead_fd = -1;
+	io->backing = NULL;
+	r = open_cached(charge, io->inode, false, &io->backing);
+	if (r < 0)
+		return r;
+	read.file.backing = io->backing;
+	read.passes_by = !io->inode->pages->cached->is_ours;
+	io->is_hosts = io->is_direct || is_by_host(charge, io);
+	if (!io->is_hosts)
+		fill_ahead(charge, io);
+	n = charge_read(&read);
+	io->data = read.data;
+	return n;
+}
+
+/* The client has the data now: once is enough. */
+static void drop_backing_pages(const struct charge_cached_io *io, int64_t n)
+{
+	uint64_t from = io->offset / FOLIO_BYTES * FOLIO_BYTES;
+	uint64_t end = io->offset + (uint64_t)n;
+
+	/* At its end, with what readahead has brought in behind it. */
+	posix_fadvise(backing_read_fd(io->backing), (off_t)from,
+		      (uint64_t)n < io->size ? 0 : (off_t)(end - from),
+		      POSIX_FADV_DONTNEED);
+}
+
+void charge_cached_end_read(struct charge *charge,
+			    const struct charge_cached_io *io, int64_t result)
+{
+	struct recharger_range range = {
+		.offset = io->offset,
+		.length = io->size,
+	};
+
+	if (!io->backing)
+		return;
+	if (!io->is_hosts)
+		recharger_queue(charge->recharger, io->inode, &range);
+	else if (!io->is_direct && result > 0 &&
+		 io->inode->pages->cached->is_ours)
+		drop_backing_pages(io, result);
+	close_fd(io->ahead_fd);
+	charge_close_backing(charge, io->backing);
+}
+
+/* -- writing -- */
+
+int64_t charge_cached_write(struct charge *charge,
+			    const struct charge_cached_io *io)
+{
+	struct charge_write write = {
+		.file = { .charge = charge, .writable = true },
+		.offset = io->offset,
+		.data = io->data,
+		.size = io->size,
+		.flags = io->flags,
+		.kill_priv = io->kill_priv,
+	};
+	struct recharger_range range = {
+		.offset = io->offset,
+		.length = io->size,
+		.is_written = true,
+	};
+	int64_t n;
+	int r;
+
+	r = open_cached(charge, io->inode, true, &write.file.backing);
+	if (r < 0)
+		return r;
+	/* Pages of a mapping are written where they are. */
+	if (io->is_writeback)
+		write.flags &= ~(O_APPEND | O_DIRECT);
+	n = charge_write(&write);
+	note_own_change(charge, write.file.backing);
+	if (!io->is_direct && !io->is_writeback)
+		recharger_queue(charge->recharger, io->inode, &range);
+	charge_close_backing(charge, write.file.backing);
+	return n;
+}
+
+int charge_cached_truncate(struct charge *charge,
+			   const struct charge_cached_range *range,
+			   bool by_file, bool kill_priv)
+{
+	struct charge_file file = { .charge = charge, .writable = true };
+	int r;
+
+	r = open_cached(charge, range->inode, true, &file.backing);
+	if (r < 0)
+		return r;
+	r = charge_truncate(charge, range->inode, by_file ? &file : NULL,
+			    range->offset, kill_priv);
+	note_own_change(charge, file.backing);
+	charge_close_backing(charge, file.backing);
+	return r;
+}
+
+int charge_cached_fallocate(struct charge *charge,
+			    const struct charge_cached_range *range, int mode,
+			    bool kill_priv)
+{
+	struct charge_file file = { .charge = charge, .writable = true };
+	int r;
+
+	r = open_cached(charge, range->inode, true, &file.backing);
+	if (r < 0)
+		return r;
+	r = charge_fallocate(&file, mode, range->offset, range->length,
+			     kill_priv);
+	note_own_change(charge, file.backing);
+	charge_close_backing(charge, file.backing);
+	return r;
+}
+
+int64_t charge_cached_copy(struct charge *charge,
+			   const struct charge_cached_range *in,
+			   const struct charge_cached_range *out,
+			   bool kill_priv)
+{
+	struct charge_copy copy = {
+		.in = { .charge = charge, .readable = true },
+		.in_offset = in->offset,
+		.out = { .charge = charge, .writable = true },
+		.out_offset = out->offset,
+		.length = out->length,
+		.kill_priv = kill_priv,
+	};
+	int64_t n;
+	int r;
+
+	r = open_cached(charge, in->inode, false, &copy.in.backing);
+	if (r < 0)
+		return r;
+	r = open_cached(charge, out->inode, true, &copy.out.backing);
+	n = r < 0 ? r : charge_copy_range(&copy);
+	if (r == 0) {
+		note_own_change(charge, copy.out.backing);
+		charge_close_backing(charge, copy.out.backing);
+	}
+	charge_close_backing(charge, copy.in.backing);
+	return n;
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The FUSE front end: files of an io=cached mount. Opens are no messages (the
+ * first is answered that there are none), so requests come without a handle,
+ * and without a release: they name the inode.
+ */
+#include "fuse_priv.h"
+#include "charge_cached.h"
+#include "inode_place.h"
+#include "transport.h"
+
+#include "util.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+/* libfuse 3.18 passes on what the kernel says of the caller's CAP_FSETID. */
+static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+	(void)req;
+	return fi->kill_suidgid;
+#else
+	(void)fi;
+	return fuse_req_ctx(req)->uid != 0;
+#endif
+}
+
+/* For calls whose message says nothing of it. */
+static bool caller_kills_priv(fuse_req_t req)
+{
+	return fuse_req_ctx(req)->uid != 0;
+}
+
+/* Such requests name the caller's lock owner; what fills pages names none. */
+static bool is_direct(const struct fuse_file_info *fi)
+{
+	return fi->lock_owner != 0;
+}
+
+static struct charge_cached_io io_of(struct fuse_front *front,
+				     const struct job *job)
+{
+	(void)front;
+	return (struct charge_cached_io){
+		.inode = job->inode,
+		.offset = (uint64_t)job->io.offset,
+		.size = job->io.size,
+		.tid = fuse_req_ctx(job->req)->pid,
+		.flags = job->fi.flags,
+		.is_direct = is_direct(&job->fi),
+		.is_writeback = job->fi.writepage,
+		.kill_priv = kills_priv(job->req, &job->fi),
+		.data = job->payload,
+	};
+}
+
+static void run_read(struct fuse_front *front, struct job *job)
+{
+	struct charge_cached_io io = io_of(front, job);
+	int64_t n;
+
+	n = charge_cached_read(front->charge, &io);
+	if (n < 0)
+		fuse_reply_err(job->req, (int)-n);
+	else
+		fuse_reply_buf(job->req, io.data, (size_t)n);
+	charge_cached_end_read(front->charge, &io, n);
+}
+
+/* Without opens it is here that the rules are looked at. */
+static void cached_read(fuse_req_t req, fuse_ino_t ino, size_t size,
+			off_t offset, struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.fi = *fi,
+		.run = run_read,
+		.io = { .size = size, .offset = offset },
+	};
+
+	rulebook_refresh(front_of(req)->book, job.inode);
+	front_dispatch(&job);
+}
+
+static void run_write(struct fuse_front *front, struct job *job)
+{
+	struct charge_cached_io io = io_of(front, job);
+	int64_t n;
+
+	n = charge_cached_write(front->charge, &io);
+	if (inode_is_named(front->table, job->inode, RULEFILE_NAME))
+		rulebook_touch(front->book);
+	if (n < 0)
+		fuse_reply_err(job->req, (int)-n);
+	else
+		fuse_reply_write(job->req, (size_t)n);
+}
+
+static void cached_write(fuse_req_t req, fuse_ino_t ino, const char *data,
+			 size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.fi = *fi,
+		.run = run_write,
+		.io = { .size = size, .offset = offset },
+		.payload = transport_payload(data),
+		.payload_size = size,
+	};
+
+	rulebook_refresh(front_of(req)->book, job.inode);
+	front_dispatch(&job);
+}
+
+static int cached_set_size(struct fuse_front *front, const struct job *job)
+{
+	struct charge_cached_range range = {
+		.inode = job->inode,
+		.offset = (uint64_t)job->setattr.attr.st_size,
+	};
+	int to_set = job->setattr.to_set;
+
+	return charge_cached_truncate(front->charge, &range,
+				      job->setattr.has_fi,
+				      to_set & FUSE_SET_ATTR_KILL_SUID);
+}
+
+static void run_fallocate(struct fuse_front *front, struct job *job)
+{
+	struct charge_cached_range range = {
+		.inode = job->inode,
+		.offset = (uint64_t)job->fallocate.offset,
+		.length = (uint64_t)job->fallocate.length,
+	};
+	int r;
+
+	r = charge_cached_fallocate(front->charge, &range, job->fallocate.mode,
+				    caller_kills_priv(job->req));
+	fuse_reply_err(job->req, -r);
+}
+
+static void cached_fallocate(fuse_req_t req, fuse_ino_t ino, int mode,
+			     off_t offset, off_t length,
+			     struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.run = run_fallocate,
+		.fallocate = {
+			.mode = mode,
+			.offset = offset,
+			.length = length,
+		},
+	};
+
+	(void)fi;
+	front_dispatch(&job);
+}
+
+static void run_copy(struct fuse_front *front, struct job *job)
+{
+	struct charge_cached_range in = {
+		.inode = job->inode,
+		.offset = (uint64_t)job->copy.in_offset,
+	};
+	struct charge_cached_range out = {
+		.inode = (struct inode *)(uintptr_t)job->copy.out_fi.fh,
+		.offset = (uint64_t)job->copy.out_offset,
+		.length = job->copy.length,
+	};
+	int64_t n;
+
+	n = charge_cached_copy(front->charge, &in, &out,
+			       caller_kills_priv(job->req));
+	if (n < 0)
+		fuse_reply_err(job->req, (int)-n);
+	else
+		fuse_reply_write(job->req, (size_t)n);
+}
+
+/* The other inode has the place of its handle. */
+static void cached_copy(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+			off_t off_out, struct fuse_file_info *fi_out,
+			size_t length, int flags)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino_in),
+		.run = run_copy,
+		.copy = {
+			.out_fi.fh =
+				(uintptr_t)front_inode(front_of(req), ino_out),
+			.in_offset = off_in,
+			.out_offset = off_out,
+			.length = length,
+		},
+	};
+
+	(void)fi_in;
+	(void)fi_out;
+	(void)flags;
+	front_dispatch(&job);
+}
+
+/* -- what needs no pages -- */
+
+static void cached_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset,
+			 int whence, struct fuse_file_info *fi)
+{
+	struct fuse_front *front = front_of(req);
+	struct backing *backing;
+	off_t at;
+	int r;
+
+	(void)fi;
+	r = backing_open(front->table, front_inode(front, ino), false, false,
+			 &backing);
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	at = lseek(backing_read_fd(backing), offset, whence);
+	if (at < 0)
+		fuse_reply_err(req, errno);
+	else
+		fuse_reply_lseek(req, at);
+	backing_close(front->table, backing);
+}
+
+static void run_fsync(struct fuse_front *front, struct job *job)
+{
+	struct backing *backing;
+	int fd, r;
+
+	r = backing_open(front->table, job->inode, false, false, &backing);
+	if (r < 0) {
+		fuse_reply_err(job->req, -r);
+		return;
+	}
+	fd = backing_read_fd(backing);
+	r = job->datasync ? fdatasync(fd) : fsync(fd);
+	fuse_reply_err(job->req, r < 0 ? errno : 0);
+	backing_close(front->table, backing);
+}
+
+static void cached_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+			 struct fuse_file_info *fi)
+{
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.run = run_fsync,
+		.datasync = datasync,
+	};
+
+	(void)fi;
+	front_dispatch(&job);
+}
+
+/* Of a file that was made before the kernel has learned that none is open. */
+static void cached_release(fuse_req_t req, fuse_ino_t ino,
+			   struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
+
+/* Nothing is kept: the kernel forgets the inode after its last close. */
+static int cached_open_new(struct fuse_front *front, struct job *job,
+			   const struct charge_request *request, int fd)
+{
+	(void)front;
+	(void)request;
+	close_fd(fd);
+	job->fi.fh = 0;
+	job->fi.keep_cache = 1;
+	return 0;
+}
+
+void cached_take_over(struct fuse_front *front)
+{
+	struct fuse_lowlevel_ops *ops = &front->ops;
+
+	front->open_new = cached_open_new;
+	front->set_size = cached_set_size;
+	ops->open = NULL;
+	ops->opendir = NULL;
+	ops->releasedir = cached_release;
+	ops->read = cached_read;
+	ops->write = cached_write;
+	ops->flush = NULL;
+	ops->release = cached_release;
+	ops->fsync = cached_fsync;
+	ops->fallocate = cached_fallocate;
+	ops->lseek = cached_lseek;
+	ops->copy_file_range = cached_copy;
+}
