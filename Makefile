@@ -60,7 +60,7 @@ PKG_CONFIG := PKG_CONFIG_PATH=$(FUSE_DIR)/lib/pkgconfig:$(PKG_CONFIG_PATH) \
 	pkg-config $(if $(FUSE_PC),--static)
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3 libcgroup libseccomp jansson 2>/dev/null)
 LIB_LIBS := $(shell $(PKG_CONFIG) --libs fuse3 libcgroup libseccomp jansson 2>/dev/null) \
-	-lroaring $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
+	-lroaring -ldl
 CTL_LIBS := $(shell $(PKG_CONFIG) --libs jansson ncursesw 2>/dev/null)
 UNIT_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 

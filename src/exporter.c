@@ -5,7 +5,6 @@
 #include "metrics.h"
 #include "util.h"
 
-#include <microhttpd.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -16,54 +15,66 @@
 
 struct exporter {
 	struct exporter_config config;
-	struct MHD_Daemon *http;
+	struct MHD_Daemon *daemon;
 };
 
-/* Takes the text, which free() frees. */
-static enum MHD_Result answer(struct MHD_Connection *connection,
-			      unsigned int status, const char *type, char *text)
+/* What is answered. */
+struct page {
+	unsigned int status;
+	const char *type;
+	char *text; /* the library's, which frees it */
+};
+
+static enum MHD_Result answer(const struct httpd *httpd,
+			      struct MHD_Connection *connection,
+			      const struct page *page)
 {
 	struct MHD_Response *response;
 	enum MHD_Result result;
 
-	response = text ? MHD_create_response_from_buffer(
-				  strlen(text), text, MHD_RESPMEM_MUST_FREE) :
-			  NULL;
+	response = page->text ? httpd->create_response(strlen(page->text),
+						       page->text,
+						       MHD_RESPMEM_MUST_FREE) :
+				NULL;
 	if (!response) {
-		free(text);
+		free(page->text);
 		return MHD_NO;
 	}
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
-					"GET, HEAD");
-	result = MHD_queue_response(connection, status, response);
-	MHD_destroy_response(response);
+	httpd->add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+				   page->type);
+	if (page->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		httpd->add_response_header(response, MHD_HTTP_HEADER_ALLOW,
+					   "GET, HEAD");
+	result = httpd->queue_response(connection, page->status, response);
+	httpd->destroy_response(response);
 	return result;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *connection,
-			      unsigned int status, const char *why)
+static struct page refusal(unsigned int status, const char *why)
 {
-	return answer(connection, status, "text/plain", strdup(why));
+	return (struct page){
+		.status = status,
+		.type = "text/plain",
+		.text = strdup(why),
+	};
 }
 
-static enum MHD_Result serve_metrics(const struct exporter *exporter,
-				     struct MHD_Connection *connection)
+static struct page metrics_of(const struct exporter *exporter)
 {
+	struct page page = {
+		.status = MHD_HTTP_OK,
+		.type = METRICS_CONTENT_TYPE,
+	};
 	struct stats_snapshot snapshot;
-	char *text;
 
 	exporter->config.report(exporter->config.userdata, &snapshot);
-	text = metrics_render(&snapshot);
+	page.text = metrics_render(&snapshot);
 	stats_clear(&snapshot);
-	return answer(connection, MHD_HTTP_OK, METRICS_CONTENT_TYPE, text);
+	return page;
 }
 
-static enum MHD_Result serve(void *userdata, struct MHD_Connection *connection,
-			     const char *url, const char *method,
-			     const char *version, const char *data,
-			     size_t *data_size, void **state)
+static struct page page_of(const struct exporter *exporter, const char *url,
+			   const char *method)
 {
 	static const char *const methods[] = { MHD_HTTP_METHOD_GET,
 					       MHD_HTTP_METHOD_HEAD };
@@ -72,11 +83,21 @@ static enum MHD_Result serve(void *userdata, struct MHD_Connection *connection,
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
 		is_allowed |= strcmp(method, methods[i]) == 0;
 	if (!is_allowed)
-		return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
-			      "read only\n");
+		return refusal(MHD_HTTP_METHOD_NOT_ALLOWED, "read only\n");
 	if (strcmp(url, "/metrics") != 0)
-		return refuse(connection, MHD_HTTP_NOT_FOUND, "see /metrics\n");
-	return serve_metrics(userdata, connection);
+		return refusal(MHD_HTTP_NOT_FOUND, "see /metrics\n");
+	return metrics_of(exporter);
+}
+
+static enum MHD_Result serve(void *userdata, struct MHD_Connection *connection,
+			     const char *url, const char *method,
+			     const char *version, const char *data,
+			     size_t *data_size, void **state)
+{
+	const struct exporter *exporter = userdata;
+	struct page page = page_of(exporter, url, method);
+
+	return answer(exporter->config.httpd, connection, &page);
 }
 
 int exporter_new(const struct exporter_config *config, int fd,
@@ -93,13 +114,13 @@ int exporter_new(const struct exporter_config *config, int fd,
 	exporter->config = *config;
 	/* By epoll, as there may be more fds than select(2) knows. */
 	errno = 0;
-	exporter->http = MHD_start_daemon(
+	exporter->daemon = config->httpd->start_daemon(
 		MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, serve, exporter,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned int)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned int)PATIENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)CONNECTION_BYTES, MHD_OPTION_END);
-	if (!exporter->http) {
+	if (!exporter->daemon) {
 		int r = errno ? -errno : -EIO;
 
 		free(exporter);
@@ -114,7 +135,8 @@ struct exporter *exporter_free(struct exporter *exporter)
 {
 	if (!exporter)
 		return NULL;
-	MHD_stop_daemon(exporter->http); /* closes the socket, too */
+	/* Closes the socket, too. */
+	exporter->config.httpd->stop_daemon(exporter->daemon);
 	free(exporter);
 	return NULL;
 }

@@ -7,11 +7,13 @@
 #ifndef MEMCGFS_EXPORTER_H
 #define MEMCGFS_EXPORTER_H
 
+#include "httpd.h"
 #include "stats.h"
 
 struct exporter;
 
 struct exporter_config {
+	const struct httpd *httpd;
 	/* Called by its thread; to be cleared with stats_clear(). */
 	void (*report)(void *userdata, struct stats_snapshot *snapshot);
 	void *userdata;

@@ -263,9 +263,24 @@ static int bind_exporter(struct session *session)
 	return 0;
 }
 
+/* Before the mount, which may cover where it is; chargers never have it. */
+static int load_httpd(struct session *session)
+{
+	const char *why = "";
+	int r;
+
+	if (session->metrics_fd < 0)
+		return 0;
+	r = httpd_load(&session->httpd, &why);
+	return r < 0 ? log_error_errno(r, "metrics=%s: cannot serve them: %s",
+				       session->options.metrics, why) :
+		       0;
+}
+
 static int start_exporter(struct session *session)
 {
 	struct exporter_config config = {
+		.httpd = session->httpd,
 		.report = session_take_report,
 		.userdata = session,
 	};
@@ -309,6 +324,9 @@ static int session_start(struct session *session)
 	if (r < 0)
 		return log_error_errno(r, "cannot start the spawner");
 	janitor_block_signals();
+	r = load_httpd(session);
+	if (r < 0)
+		return r;
 	r = events_new(&session->events);
 	if (r < 0)
 		return log_error_errno(r, "cannot start");
@@ -345,6 +363,7 @@ static void session_stop(struct session *session)
 	bookkeeper_free(session->bookkeeper);
 	control_free(session->control);
 	exporter_free(session->exporter);
+	httpd_free(session->httpd);
 	close_fd(session->metrics_fd);
 	if (session->is_mounted)
 		connection_unmount(session->fuse);

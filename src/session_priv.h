@@ -40,6 +40,7 @@ struct session {
 	struct bookkeeper *bookkeeper;
 	struct control *control;
 	int metrics_fd; /* bound, until there is an exporter; or -1 */
+	struct httpd *httpd; /* NULL: there are no metrics to serve */
 	struct exporter *exporter; /* NULL: nobody is to scrape */
 	struct fuse_front *front;
 	struct fuse_session *fuse;

@@ -206,6 +206,38 @@ def test_where_it_cannot_listen_nothing_is_mounted(place, what):
     assert not kernel.is_fuse(place.mountpoint)
 
 
+def has_library(pid):
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        return "/libmicrohttpd.so" in maps.read()
+
+
+def test_who_serves_nothing_loads_no_library(place):
+    """Nor do chargers where the daemon serves."""
+    mount = place.cover()
+    assert not has_library(mount.daemon.pid)
+    mount.stop()
+    mount = place.cover(f"metrics={free_port()}")
+    place.put(place.source, "a", SIZE)
+    place.run(actions.read_whole, mount / "a")
+    assert has_library(mount.daemon.pid)
+    assert mount.chargers()
+    assert not any(has_library(pid) for pid in mount.chargers())
+
+
+def test_without_the_library_nothing_is_mounted(place):
+    script = ("library=$(ldconfig -p | awk '/libmicrohttpd.so/ { print $NF; "
+              "exit }'); mount --bind /dev/null \"$library\" && exec \"$@\"")
+    done = act.command(["unshare", "-m", "--propagation", "private", "bash",
+                        "-c", script, "bash", settings.BINARY, "-f", "-o",
+                        f"memcg={place.target.path},metrics=127.0.0.1:9469",
+                        place.source, place.mountpoint], check=False)
+    assert done.returncode != 0 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("memcgfs: metrics=127.0.0.1:9469: "
+                                  "cannot serve them: /"), done.stderr
+    assert "libmicrohttpd.so" in done.stderr
+    assert not kernel.is_fuse(place.mountpoint)
+
+
 def test_a_bad_value_is_quoted(place):
     done = act.command([settings.BINARY, "-o", "memcg=/a,metrics=x:9100", "/",
                         "/"], check=False)
