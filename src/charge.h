@@ -114,6 +114,9 @@ enum charge_reason {
 int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 			 enum charge_reason reason);
 
+/* The process uses the file, which it opened without a word to us. */
+void charge_note_use(struct charge *charge, struct inode *inode, pid_t pid);
+
 /*
  * Counts again what is resident of a file that has been open, for the books;
  * one that is no more is forgotten there. And forgets who used it before

@@ -131,6 +131,14 @@ void charge_note_open(struct charge *charge,
 	account_unref(account);
 }
 
+void charge_note_use(struct charge *charge, struct inode *inode, pid_t pid)
+{
+	struct charge_request request = { .inode = inode, .tid = pid };
+
+	if (S_ISREG(inode->type) && inode_make_pages(charge->table, inode) == 0)
+		charge_note_open(charge, &request, UINT64_MAX);
+}
+
 static void note_counted(struct charge *charge, struct inode *inode,
 			 uint64_t bytes)
 {

@@ -53,6 +53,11 @@ struct inode *front_inode(struct fuse_front *front, fuse_ino_t ino)
 	return (struct inode *)(uintptr_t)ino;
 }
 
+void fuse_front_note_open(struct fuse_front *front, uint64_t nodeid, pid_t pid)
+{
+	charge_note_use(front->charge, front_inode(front, nodeid), pid);
+}
+
 double front_show_attr(struct fuse_front *front, struct inode *inode,
 		       struct stat *st)
 {

@@ -39,4 +39,10 @@ const struct fuse_lowlevel_ops *fuse_front_ops(const struct fuse_front *front);
 void fuse_front_set_session(struct fuse_front *front,
 			    struct fuse_session *session);
 
+/*
+ * The process has opened the inode that the kernel knows by @nodeid, and
+ * holds, without a message.
+ */
+void fuse_front_note_open(struct fuse_front *front, uint64_t nodeid, pid_t pid);
+
 #endif

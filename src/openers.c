@@ -7,8 +7,10 @@
 #include "task.h"
 #include "util.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CACHED 8 /* threads, of each worker: as many fds */
@@ -120,6 +122,22 @@ static struct opener *cached(struct openers *openers, pid_t tid)
 	return cache ? &cache->threads[(unsigned int)tid % CACHED] : NULL;
 }
 
+/*
+ * Whether the thread is about to end. cgroup v1 then has it in the root
+ * (Linux 6.18), where it has never been.
+ */
+static bool is_ending(pid_t tid)
+{
+	char path[64], text[TASK_STAT_BYTES];
+	const char *flags;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	if (read_small_file(AT_FDCWD, path, text, sizeof(text)) < 0)
+		return true;
+	flags = task_stat_field(text, TASK_STAT_FLAGS);
+	return flags && strtoul(flags, NULL, 10) & TASK_FLAG_ENDING;
+}
+
 /* Where it lives; most often that is where it was, @account: taken over. */
 static struct account *ask(struct openers *openers, struct opener *opener,
 			   pid_t tid, struct account *account)
@@ -129,7 +147,8 @@ static struct account *ask(struct openers *openers, struct opener *opener,
 
 	if (task_file_read(&opener->cgroup, tid, "cgroup", text, sizeof(text)) <
 		    0 ||
-	    cgroup_tree_parse_proc(openers->tree, text, path) < 0)
+	    cgroup_tree_parse_proc(openers->tree, text, path) < 0 ||
+	    (strcmp(path, "/") == 0 && is_ending(tid)))
 		return account_unref(account);
 	if (account && strcmp(path, account_path(account)) == 0)
 		return account;

@@ -54,6 +54,7 @@ static void on_ready(void *userdata, const char *why_strict)
 	if (session->unprotected && session->host)
 		log_info("chargers are not protected from the OOM killer "
 			 "(no CAP_SYS_RESOURCE)");
+	session_begin_watch(session);
 	session->is_ready = true;
 	if (!session->options.foreground)
 		process_let_go_of_terminal();
@@ -319,7 +320,10 @@ static int session_start(struct session *session)
 		r = connection_check_uring();
 	if (r < 0)
 		return r;
-	/* Before there are threads, and memory to be inherited. */
+	/* Both before there are threads, and memory to be inherited. */
+	r = session_make_watch(session);
+	if (r < 0)
+		return r;
 	r = spawner_new(&session->spawner);
 	if (r < 0)
 		return log_error_errno(r, "cannot start the spawner");
@@ -367,6 +371,7 @@ static void session_stop(struct session *session)
 	close_fd(session->metrics_fd);
 	if (session->is_mounted)
 		connection_unmount(session->fuse);
+	usewatch_free(session->watch);
 	fuse_front_free(session->front);
 	if (session->charge)
 		charge_cached_end(session->charge);

@@ -11,6 +11,7 @@
 #include "options.h"
 #include "reconciler.h"
 #include "session.h"
+#include "usewatch.h"
 
 #include <stdatomic.h>
 
@@ -36,6 +37,8 @@ struct session {
 	struct charge *charge;
 	_Atomic(struct rulebook *) book;
 	_Atomic(const char *) why_strict; /* NULL: files can pass through */
+	struct usewatch *watch; /* NULL: not wanted, or no right to it */
+	_Atomic(const char *) why_unwatched; /* NULL: all is well */
 	struct reconciler *reconciler; /* NULL: nothing drifts */
 	struct bookkeeper *bookkeeper;
 	struct control *control;
@@ -64,6 +67,13 @@ void session_hurry(struct session *session);
 /* session_rules.c: the book of rules, and reading the mount's own again. */
 int session_make_book(struct session *session);
 int session_reload(void *userdata, char reason[RULEFILE_REASON_MAX]);
+
+/*
+ * session_watch.c: who uses what, where opens make no message; to be made
+ * before there are threads, and begun when that is known.
+ */
+int session_make_watch(struct session *session);
+void session_begin_watch(struct session *session);
 
 /* session_report.c: the report, for whoever asks, and to the log. */
 void session_take_report(void *userdata, struct stats_snapshot *snapshot);

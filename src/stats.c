@@ -97,6 +97,13 @@ void stats_each_degraded(const struct stats_snapshot *snapshot,
 			 mount->why_strict);
 		fn(reason, userdata);
 	}
+	if (mount->why_unwatched) {
+		snprintf(
+			reason, sizeof(reason),
+			"who uses files is known by what is read and written alone: %s",
+			mount->why_unwatched);
+		fn(reason, userdata);
+	}
 	if (!mount->sees_owners && snapshot->n_hosts)
 		fn("page owners can't be read: what is resident already is "
 		   "dropped at first open",

@@ -16,6 +16,7 @@
 	X(opens_strict, "opens served by the charger")                         \
 	X(opens_first_touch, "opens left to the kernel's first touch")         \
 	X(opens_refused, "opens refused for want of a host")                   \
+	X(opens_missed, "times that there were more opens than could be told") \
 	X(ahead_bytes, "bytes charged ahead")                                  \
 	X(claims, "files whose owners were looked at")                         \
 	X(claimed_pages, "foreign pages claimed")                              \
@@ -77,6 +78,7 @@ struct stats_mount {
 	const char *io; /* the option's word */
 	bool is_cached; /* it is io=cached: no file is to pass through */
 	const char *why_strict; /* NULL: else files can pass through */
+	const char *why_unwatched; /* by whom it is opened; NULL: it is */
 	bool sees_owners; /* of pages */
 	int pid; /* the daemon's */
 };

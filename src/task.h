@@ -27,8 +27,12 @@ void task_file_close(struct task_file *file);
 
 /* Fields of /proc/TID/stat, by their numbers in proc_pid_stat(5), from 3 on. */
 #define TASK_STAT_STATE 3
+#define TASK_STAT_FLAGS 9
 #define TASK_STAT_PROCESSOR 39
 #define TASK_STAT_BYTES 1024
+
+/* Of the flags: PF_EXITING of include/linux/sched.h. */
+#define TASK_FLAG_ENDING 0x4
 
 /* Where in the text of the file a field begins, or NULL. */
 const char *task_stat_field(const char *text, int field);

@@ -74,8 +74,10 @@ static void test_nobody(void **state)
 	pid_t pid = fork();
 
 	if (pid == 0)
-		_exit(0);
+		for (;;)
+			pause();
 	assert_non_null(ask(desk, pid, 0));
+	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	/* What was seen holds for as long as the caller says. */
 	assert_non_null(ask(desk, pid, UINT64_MAX));
@@ -153,12 +155,32 @@ static void test_a_thread_ends(void **state)
 	assert_non_null(account);
 }
 
+/* Where cgroup v1 has it is no place that it lived in; v2 remembers. */
+static void test_a_zombie(void **state)
+{
+	struct desk *desk = get_desk(state);
+	struct account *account;
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	account = openers_account(desk->openers, pid, 0);
+	if (account)
+		assert_string_equal(account_path(account), desk->path);
+	account_unref(account);
+	waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_the_same_account_again,
 						desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_nobody, desk_setup,
+						desk_teardown),
+		cmocka_unit_test_setup_teardown(test_a_zombie, desk_setup,
 						desk_teardown),
 		cmocka_unit_test_setup_teardown(test_expiry, desk_setup,
 						desk_teardown),
