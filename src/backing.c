@@ -108,7 +108,9 @@ int backing_open(struct inode_table *table, struct inode *inode, bool writable,
 	 * Whether it may be written to is asked of the filesystem each time,
 	 * even if an fd is there: the file may be immutable by now.
 	 */
-	backing = writable ? NULL : backing_take(table, inode, use, &fd);
+	backing = writable && !inode_table_limits(table)->keeps_writers ?
+			  NULL :
+			  backing_take(table, inode, use, &fd);
 	if (!backing) {
 		fd = open_file(table, inode, writable, append);
 		if (fd < 0)
@@ -135,9 +137,21 @@ int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
 }
 
 /*
+ * What is open for writing would keep the file from being executed beside the
+ * mount.
+ */
+static bool may_stay(const struct inode_table *table,
+		     const struct backing *backing)
+{
+	return (backing->fds[BACKING_WRITE] < 0 ||
+		inode_table_limits(table)->keeps_writers) &&
+	       backing->fds[BACKING_DIRECT_READ] < 0 &&
+	       backing->fds[BACKING_DIRECT_WRITE] < 0;
+}
+
+/*
  * Under the lock: puts the backing on the idle list, and returns one that is
- * to be freed instead, or NULL. What was open for writing doesn't stay: it
- * would keep the file from being executed beside the mount.
+ * to be freed instead, or NULL.
  */
 static struct backing *backing_park(struct inode_table *table,
 				    struct backing *backing)
@@ -145,9 +159,7 @@ static struct backing *backing_park(struct inode_table *table,
 	struct inode_idle *idle = inode_idle(table, backing->inode);
 	struct backing *victim = backing;
 
-	if (backing->fds[BACKING_WRITE] < 0 &&
-	    backing->fds[BACKING_DIRECT_READ] < 0 &&
-	    backing->fds[BACKING_DIRECT_WRITE] < 0) {
+	if (may_stay(table, backing)) {
 		backing->idle_since_ns = now_ns();
 		list_add(&idle->list, &backing->idle_link);
 		idle->count++;

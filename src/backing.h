@@ -8,7 +8,9 @@
  * loses that race closes his own.
  *
  * After the last close a backing that was open for reading alone stays for
- * a while, in a bounded list, so that the next open costs no system call.
+ * a while, in a bounded list, so that the next open costs no system call. Where
+ * opens aren't known, and each request opens it, one that is open for writing
+ * stays, too: whoever has it written is to drop it soon.
  */
 #ifndef MEMCGFS_BACKING_H
 #define MEMCGFS_BACKING_H

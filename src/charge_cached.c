@@ -110,22 +110,30 @@ static bool is_changed(const struct inode_cached *cached, const struct stat *st)
 	       cached->mtime.tv_nsec != st->st_mtim.tv_nsec;
 }
 
-void charge_cached_note_attr(struct charge *charge, struct inode *inode,
+bool charge_cached_note_attr(struct charge *charge, struct inode *inode,
 			     const struct stat *st)
 {
 	struct inode_cached *cached;
-	bool changed = false;
+	bool is_stale;
 
 	inode_lock(charge->table, inode);
 	cached = inode->pages ? inode->pages->cached : NULL;
 	if (cached && is_changed(cached, st)) {
-		changed = true;
+		cached->is_stale = true;
 		cached->size_bytes = (uint64_t)st->st_size;
 		cached->mtime = st->st_mtim;
 	}
+	is_stale = cached && cached->is_stale;
 	inode_unlock(charge->table, inode);
-	if (changed)
-		mirror_drop(charge->fuse_fd, (uintptr_t)inode, 0, 0);
+	return is_stale;
+}
+
+void charge_cached_drop_stale(struct charge *charge, struct inode *inode)
+{
+	inode_lock(charge->table, inode);
+	inode->pages->cached->is_stale = false;
+	inode_unlock(charge->table, inode);
+	mirror_drop(charge->fuse_fd, (uintptr_t)inode, 0, 0);
 }
 
 /* Who reads or writes uses the file; the charger does it for others. */
@@ -307,6 +315,16 @@ int64_t charge_cached_write(struct charge *charge,
 	return n;
 }
 
+/* Of the file as a whole: no more are to be expected. */
+static void end_change(struct charge *charge, struct backing *backing)
+{
+	struct inode *inode = backing->inode;
+
+	note_own_change(charge, backing);
+	charge_close_backing(charge, backing);
+	backing_drop_idle(charge->table, inode);
+}
+
 int charge_cached_truncate(struct charge *charge,
 			   const struct charge_cached_range *range,
 			   bool by_file, bool kill_priv)
@@ -319,8 +337,7 @@ int charge_cached_truncate(struct charge *charge,
 		return r;
 	r = charge_truncate(charge, range->inode, by_file ? &file : NULL,
 			    range->offset, kill_priv);
-	note_own_change(charge, file.backing);
-	charge_close_backing(charge, file.backing);
+	end_change(charge, file.backing);
 	return r;
 }
 
@@ -336,8 +353,7 @@ int charge_cached_fallocate(struct charge *charge,
 		return r;
 	r = charge_fallocate(&file, mode, range->offset, range->length,
 			     kill_priv);
-	note_own_change(charge, file.backing);
-	charge_close_backing(charge, file.backing);
+	end_change(charge, file.backing);
 	return r;
 }
 
@@ -363,8 +379,7 @@ int64_t charge_cached_copy(struct charge *charge,
 	r = open_cached(charge, out->inode, true, &copy.out.backing);
 	n = r < 0 ? r : charge_copy_range(&copy);
 	if (r == 0) {
-		note_own_change(charge, copy.out.backing);
-		charge_close_backing(charge, copy.out.backing);
+		end_change(charge, copy.out.backing);
 	}
 	charge_close_backing(charge, copy.in.backing);
 	return n;

@@ -77,10 +77,13 @@ int64_t charge_cached_copy(struct charge *charge,
 			   bool kill_priv);
 
 /*
- * These attributes are about to be told: if the file was changed beside the
- * mount since they were told last, the client's pages of it go before.
+ * These attributes are about to be told. True: the file was changed beside the
+ * mount since they were told last, and what the client has of it is stale, until
+ * charge_cached_drop_stale(). That may wait for a read that the client has
+ * asked for to be answered.
  */
-void charge_cached_note_attr(struct charge *charge, struct inode *inode,
+bool charge_cached_note_attr(struct charge *charge, struct inode *inode,
 			     const struct stat *st);
+void charge_cached_drop_stale(struct charge *charge, struct inode *inode);
 
 #endif

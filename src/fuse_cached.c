@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* libfuse 3.18 passes on what the kernel says of the caller's CAP_FSETID. */
 static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
@@ -207,6 +208,97 @@ static void cached_copy(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 	front_dispatch(&job);
 }
 
+/* -- attributes -- */
+
+/*
+ * An answer that says that the file was changed beside the mount comes after
+ * what the client has of it is gone: who asks before he reads reads what is
+ * there. To drop pages may wait for reads that others have asked for, so that
+ * is left to a few threads of the pool; where there are none left, and for
+ * what isn't asked for (a lookup's attributes), the answer may not be kept.
+ */
+#define THREADS_PER_DROP 8
+
+struct stale_reply {
+	fuse_req_t req;
+	struct inode *inode;
+	struct stat st;
+};
+
+static void reply_now(struct stale_reply *reply)
+{
+	double timeout =
+		front_show_attr(front_of(reply->req), reply->inode, &reply->st);
+
+	fuse_reply_attr(reply->req, &reply->st, timeout);
+}
+
+static bool begin_drop(struct fuse_front *front)
+{
+	unsigned int max = front->config.max_threads / THREADS_PER_DROP;
+
+	if (atomic_fetch_add(&front->drops, 1) < max)
+		return true;
+	atomic_fetch_sub(&front->drops, 1);
+	return false;
+}
+
+static void drop_and_reply(void *userdata)
+{
+	struct stale_reply *reply = userdata;
+	struct fuse_front *front = front_of(reply->req);
+
+	charge_cached_drop_stale(front->charge, reply->inode);
+	reply_now(reply);
+	atomic_fetch_sub(&front->drops, 1);
+	free(reply);
+}
+
+/* False: it can't be dropped now. */
+static bool submit_drop(struct fuse_front *front, const struct stale_reply *it)
+{
+	struct stale_reply *reply;
+
+	if (!begin_drop(front))
+		return false;
+	reply = malloc(sizeof(*reply));
+	if (reply) {
+		*reply = *it;
+		if (pool_submit(front->pool, drop_and_reply, reply) == 0)
+			return true;
+		free(reply);
+	}
+	atomic_fetch_sub(&front->drops, 1);
+	return false;
+}
+
+static void cached_getattr(fuse_req_t req, fuse_ino_t ino,
+			   struct fuse_file_info *fi)
+{
+	struct fuse_front *front = front_of(req);
+	struct stale_reply reply = {
+		.req = req,
+		.inode = front_inode(front, ino),
+	};
+	int fd, r;
+
+	(void)fi;
+	fd = inode_fd_get(front->table, reply.inode);
+	if (fd < 0) {
+		fuse_reply_err(req, -fd);
+		return;
+	}
+	r = fstatat(fd, "", &reply.st, AT_EMPTY_PATH) < 0 ? errno : 0;
+	inode_fd_put(front->table, reply.inode);
+	if (r)
+		fuse_reply_err(req, r);
+	else if (!S_ISREG(reply.st.st_mode) ||
+		 !charge_cached_note_attr(front->charge, reply.inode,
+					  &reply.st) ||
+		 !submit_drop(front, &reply))
+		reply_now(&reply);
+}
+
 /* -- what needs no pages -- */
 
 static void cached_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset,
@@ -271,13 +363,17 @@ static void cached_release(fuse_req_t req, fuse_ino_t ino,
 	fuse_reply_err(req, 0);
 }
 
-/* Nothing is kept: the kernel forgets the inode after its last close. */
+/* It is kept for the first write. */
 static int cached_open_new(struct fuse_front *front, struct job *job,
 			   const struct charge_request *request, int fd)
 {
-	(void)front;
-	(void)request;
-	close_fd(fd);
+	struct backing *backing;
+	int r;
+
+	r = backing_adopt(front->table, request->inode, fd, &backing);
+	if (r < 0)
+		return r;
+	backing_close(front->table, backing);
 	job->fi.fh = 0;
 	job->fi.keep_cache = 1;
 	return 0;
@@ -292,6 +388,7 @@ void cached_take_over(struct fuse_front *front)
 	ops->open = NULL;
 	ops->opendir = NULL;
 	ops->releasedir = cached_release;
+	ops->getattr = cached_getattr;
 	ops->read = cached_read;
 	ops->write = cached_write;
 	ops->flush = NULL;

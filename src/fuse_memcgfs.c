@@ -70,7 +70,8 @@ double front_show_attr(struct fuse_front *front, struct inode *inode,
 	if (S_ISREG(st->st_mode) && st->st_mode & (S_ISUID | S_ISGID))
 		is_volatile = true;
 	if (S_ISREG(st->st_mode) && front->config.is_cached)
-		charge_cached_note_attr(front->charge, inode, st);
+		is_volatile |=
+			charge_cached_note_attr(front->charge, inode, st);
 	if (S_ISREG(st->st_mode))
 		is_volatile |= charge_note_attr(front->charge, inode,
 						(uint64_t)st->st_size);

@@ -19,6 +19,7 @@ struct fuse_front {
 	struct pool *pool;
 	struct inval *inval;
 	atomic_uint at_work; /* workers with a job */
+	atomic_uint drops; /* by the pool; see fuse_cached.c */
 	bool can_switch; /* act with the caller's ids */
 	/*
 	 * By the mount's path: the operations; opening a file just made, whose

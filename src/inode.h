@@ -52,6 +52,7 @@ struct inode_cached {
 	uint64_t ahead_end; /* where what was brought in ahead ends */
 	uint32_t ahead_bytes; /* so much of it */
 	bool is_ours; /* what is resident of the backing came by the mount */
+	bool is_stale; /* what the client has was changed beside the mount */
 };
 
 /* What is known of a file's pages, from its first open on; shard lock. */
@@ -109,6 +110,7 @@ struct inode {
 struct inode_limits {
 	unsigned int path_fds; /* at most so many O_PATH fds, unless pinned */
 	unsigned int idle_backings; /* see backing.h */
+	bool keeps_writers; /* idle ones that are open for writing, too */
 };
 
 /* A shard's idle backings: its list and their number (its lock). */

@@ -259,6 +259,9 @@ static void run(struct recharger *recharger, struct recharge *recharge)
 	drop_ranges(recharger, recharge, fd, &recharge->written, &written);
 	if (fd >= 0)
 		fill_ranges(recharger, recharge, fd);
+	/* It was kept for the next write, that hasn't come. */
+	if (recharge->written.n)
+		backing_drop_idle(recharger->charge->table, recharge->inode);
 	ranges_clear(&recharge->read);
 	ranges_clear(&recharge->written);
 	recharge->read = read;

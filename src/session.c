@@ -115,6 +115,7 @@ static int make_table(struct session *session)
 	struct inode_hooks hooks = backing_hooks;
 	int fd, r;
 
+	limits.keeps_writers = session->options.io == POLICY_IO_CACHED;
 	fd = open(session->places.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return log_error_errno(-errno, "SOURCE \"%s\"",
