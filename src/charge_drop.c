@@ -22,7 +22,7 @@ static void look_at_inode(struct charge *charge, const struct inode *inode,
 			  struct charge_drop *drop)
 {
 	inode_lock(charge->table, inode);
-	drop->is_pinned = inode->pin;
+	drop->is_pinned = inode_pin(inode);
 	drop->is_open = is_exposed(inode);
 	inode_unlock(charge->table, inode);
 }

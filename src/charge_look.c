@@ -81,7 +81,7 @@ static int look_at_backing(struct charge *charge, struct backing *backing,
 	};
 	view->foreign_bytes = count_foreign(charge, binding, backing, view);
 	inode_lock(charge->table, inode);
-	view->is_pinned = inode->pin;
+	view->is_pinned = inode_pin(inode);
 	view->is_open = backing->opens > 1; /* one is ours */
 	inode_unlock(charge->table, inode);
 	look_at_paths(charge, backing, binding, view);

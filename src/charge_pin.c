@@ -72,8 +72,9 @@ void charge_unpin(struct charge *charge, struct inode *inode)
 	struct pin_state *pin;
 
 	inode_lock(charge->table, inode);
-	pin = inode->pin;
-	inode->pin = NULL;
+	pin = inode_pin(inode);
+	if (pin)
+		inode->pin = NULL;
 	inode_unlock(charge->table, inode);
 	if (pin)
 		drop_pin(charge, inode, pin);
@@ -93,7 +94,7 @@ void charge_unpin_unwanted(struct charge *charge, struct inode *inode)
 	struct pin_state *pin;
 
 	inode_lock(charge->table, inode);
-	pin = inode->pin;
+	pin = inode_pin(inode);
 	if (pin && is_wanted(charge, inode, pin))
 		pin = NULL;
 	if (pin)
@@ -107,12 +108,13 @@ void charge_unpin_unwanted(struct charge *charge, struct inode *inode)
 static bool is_pinned(struct charge *charge, struct inode *inode,
 		      const struct host *host, uint64_t bytes)
 {
+	const struct pin_state *pin;
 	bool is_pinned;
 
 	inode_lock(charge->table, inode);
-	is_pinned = inode->pin && inode->pin->host == host &&
-		    inode->pin->bytes == bytes && !inode->pin->is_torn &&
-		    !is_lost(inode->pin);
+	pin = inode_pin(inode);
+	is_pinned = pin && pin->host == host && pin->bytes == bytes &&
+		    !pin->is_torn && !is_lost(pin);
 	inode_unlock(charge->table, inode);
 	return is_pinned;
 }
@@ -121,10 +123,12 @@ static bool is_pinned(struct charge *charge, struct inode *inode,
 static uint64_t held_by(struct charge *charge, struct inode *inode,
 			const struct host *host)
 {
+	const struct pin_state *pin;
 	uint64_t bytes;
 
 	inode_lock(charge->table, inode);
-	bytes = inode->pin && inode->pin->host == host ? inode->pin->bytes : 0;
+	pin = inode_pin(inode);
+	bytes = pin && pin->host == host ? pin->bytes : 0;
 	inode_unlock(charge->table, inode);
 	return bytes;
 }
@@ -139,7 +143,7 @@ static void install_pin(struct charge *charge, struct inode *inode,
 	stats_add(charge->stats, STATS_pinned_files, 1);
 	stats_add(charge->stats, STATS_pinned_bytes, pin->bytes);
 	inode_lock(charge->table, inode);
-	old = inode->pin;
+	old = inode_pin(inode);
 	inode->pin = pin;
 	inode_unlock(charge->table, inode);
 	if (old)
@@ -162,7 +166,7 @@ static bool has_lost_pin(struct charge *charge, struct inode *inode)
 	bool has_lost;
 
 	inode_lock(charge->table, inode);
-	has_lost = inode->pin && is_lost(inode->pin);
+	has_lost = inode_pin(inode) && is_lost(inode_pin(inode));
 	inode_unlock(charge->table, inode);
 	return has_lost;
 }
@@ -222,7 +226,7 @@ int charge_pin(struct charge *charge, struct backing *backing)
 void charge_tear_pin(struct charge *charge, struct inode *inode)
 {
 	inode_lock(charge->table, inode);
-	if (inode->pin)
+	if (inode_pin(inode))
 		inode->pin->is_torn = true;
 	inode_unlock(charge->table, inode);
 }
@@ -246,7 +250,7 @@ void charge_check_pin(struct charge *charge, struct inode *inode)
 	bool is_pinned;
 
 	inode_lock(charge->table, inode);
-	is_pinned = inode->pin;
+	is_pinned = inode_pin(inode);
 	inode_unlock(charge->table, inode);
 	if (is_pinned && is_nameless(charge, inode))
 		charge_unpin(charge, inode);
@@ -254,11 +258,13 @@ void charge_check_pin(struct charge *charge, struct inode *inode)
 
 bool charge_needs_pin(struct charge *charge, struct inode *inode)
 {
+	const struct pin_state *pin;
 	bool needs;
 
 	inode_lock(charge->table, inode);
-	needs = inode->pin && (!is_wanted(charge, inode, inode->pin) ||
-			       inode->pin->is_torn || is_lost(inode->pin));
+	pin = inode_pin(inode);
+	needs = pin && (!is_wanted(charge, inode, pin) || pin->is_torn ||
+			is_lost(pin));
 	inode_unlock(charge->table, inode);
 	return needs;
 }

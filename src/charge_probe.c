@@ -341,18 +341,24 @@ static size_t add_mappers(const struct mappers *mappers,
 size_t charge_mappers(struct charge *charge, struct inode *inode,
 		      const struct mappers *mappers, pid_t *pids, size_t max)
 {
-	struct mappers_file file = {
-		.device = inode_table_excluded(charge->table),
-		.ino = inode_number(inode, inode->ino),
-	};
+	struct mappers_file file;
 	struct backing *backing;
-	size_t n;
-	int r;
+	struct stat st;
+	size_t n = 0;
+	int fd;
 
-	n = add_mappers(mappers, &file, pids, 0, max);
 	if (backing_open(charge->table, inode, false, false, &backing) < 0)
-		return n;
-	r = mappers_identify(backing_read_fd(backing), &file);
+		return 0;
+	fd = backing_read_fd(backing);
+	if (fstat(fd, &st) == 0) {
+		file = (struct mappers_file){
+			.device = inode_table_excluded(charge->table),
+			.ino = inode_number(inode, st.st_ino),
+		};
+		n = add_mappers(mappers, &file, pids, 0, max);
+	}
+	if (mappers_identify(fd, &file) == 0)
+		n = add_mappers(mappers, &file, pids, n, max);
 	charge_close_backing(charge, backing);
-	return r < 0 ? n : add_mappers(mappers, &file, pids, n, max);
+	return n;
 }

@@ -1,39 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The inodes that the client's kernel knows; see inode.h. */
-#include "inode.h"
+#include "inode_priv.h"
 
 #include "util.h"
 
 #include <limits.h>
 #include <linux/openat2.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-#define SHARDS 64
 #define HANDLE_NONE (-1) /* handle_type: the bytes are an inode number */
 #define DEVICE_INO_SHIFT 48
-
-struct shard {
-	pthread_mutex_t lock;
-	struct hash inodes;
-	struct list fd_lru; /* unused O_PATH fds, the latest used first */
-	unsigned int fd_count;
-	struct inode_idle idle;
-	struct list exposed; /* of inode_pages, the latest first */
-	unsigned int exposed_count;
-} __attribute__((aligned(64)));
-
-struct inode_table {
-	struct shard shards[SHARDS];
-	struct inode_limits limits;
-	struct inode_hooks hooks;
-	struct inode *root;
-	_Atomic dev_t excluded;
-	struct devices devices;
-};
 
 /* A key on the stack, with room for any handle. */
 struct key {
@@ -58,19 +37,6 @@ static uint32_t key_hash(const struct key *key)
 		hash = (hash ^ p[i]) * 16777619u;
 	return hash ^ hash >> 15;
 }
-
-static struct shard *shard_of(struct inode_table *table, uint32_t hash)
-{
-	return &table->shards[hash >> 26];
-}
-
-static struct shard *inode_shard(struct inode_table *table,
-				 const struct inode *inode)
-{
-	return shard_of(table, inode->link.hash);
-}
-
-_Static_assert(SHARDS == 1 << (32 - 26), "the hash's top bits pick a shard");
 
 void inode_lock(struct inode_table *table, const struct inode *inode)
 {
@@ -102,180 +68,6 @@ void inode_table_each_idle(struct inode_table *table,
 		fn(&table->shards[i].idle, userdata);
 		pthread_mutex_unlock(&table->shards[i].lock);
 	}
-}
-
-/* What comes in between the count and the look isn't missed by anybody. */
-bool inode_table_next(struct inode_table *table, unsigned int *part,
-		      bool (*wanted)(const struct inode *inode),
-		      struct inode ***found, size_t *count)
-{
-	struct hash_link *link = NULL;
-	struct inode *inode;
-	struct shard *shard;
-	size_t max;
-
-	*found = NULL;
-	*count = 0;
-	if (*part == SHARDS)
-		return false;
-	shard = &table->shards[(*part)++];
-	pthread_mutex_lock(&shard->lock);
-	max = shard->inodes.count;
-	pthread_mutex_unlock(&shard->lock);
-	*found = calloc(max + 1, sizeof(**found));
-	if (!*found)
-		return true;
-	pthread_mutex_lock(&shard->lock);
-	while (*count < max && (link = hash_next(&shard->inodes, link))) {
-		inode = container_of(link, struct inode, link);
-		if (!wanted(inode))
-			continue;
-		inode->lookups++;
-		(*found)[(*count)++] = inode;
-	}
-	pthread_mutex_unlock(&shard->lock);
-	return true;
-}
-
-bool inode_is_marked(const struct inode *inode, enum inode_mark mark)
-{
-	return atomic_load_explicit(&inode->marks, memory_order_relaxed) &
-	       1u << mark;
-}
-
-unsigned int inode_count_marks(const struct inode *inode)
-{
-	unsigned int count = 0;
-
-	for (int mark = 0; mark < INODE_MARKS; mark++)
-		count += inode_is_marked(inode, mark);
-	return count;
-}
-
-int inode_make_pages(struct inode_table *table, struct inode *inode)
-{
-	struct shard *shard = inode_shard(table, inode);
-	struct inode_pages *pages;
-
-	pthread_mutex_lock(&shard->lock);
-	pages = inode->pages;
-	pthread_mutex_unlock(&shard->lock);
-	if (pages)
-		return 0;
-	pages = calloc(1, sizeof(*pages));
-	if (!pages)
-		return -ENOMEM;
-	pages->inode = inode;
-	pthread_mutex_lock(&shard->lock);
-	if (!inode->pages)
-		inode->pages = steal_ptr(&pages);
-	pthread_mutex_unlock(&shard->lock);
-	free(pages);
-	return 0;
-}
-
-void inode_mark(struct inode_table *table, struct inode *inode,
-		enum inode_mark mark)
-{
-	struct shard *shard = inode_shard(table, inode);
-
-	/* Whoever takes the mark off has seen that the caller isn't there. */
-	if (inode_is_marked(inode, mark))
-		return;
-	pthread_mutex_lock(&shard->lock);
-	if (!inode_is_marked(inode, mark)) {
-		atomic_fetch_or_explicit(&inode->marks, 1u << mark,
-					 memory_order_relaxed);
-		inode->lookups++;
-		if (mark == INODE_EXPOSED) {
-			list_add(&shard->exposed, &inode->pages->exposed_link);
-			shard->exposed_count++;
-		}
-	}
-	pthread_mutex_unlock(&shard->lock);
-}
-
-/* Under the lock; the caller has another lookup, or sees to it being none. */
-static void shard_unmark(struct shard *shard, struct inode *inode,
-			 enum inode_mark mark)
-{
-	atomic_fetch_and_explicit(&inode->marks, (unsigned char)~(1u << mark),
-				  memory_order_relaxed);
-	inode->lookups--;
-	if (mark == INODE_EXPOSED) {
-		list_del(&inode->pages->exposed_link);
-		shard->exposed_count--;
-	}
-}
-
-void inode_unmark(struct inode_table *table, struct inode *inode,
-		  enum inode_mark mark,
-		  bool (*stays)(const struct inode *inode))
-{
-	struct shard *shard = inode_shard(table, inode);
-
-	pthread_mutex_lock(&shard->lock);
-	if (inode_is_marked(inode, mark) && !stays(inode))
-		shard_unmark(shard, inode, mark);
-	pthread_mutex_unlock(&shard->lock);
-}
-
-bool inode_exposed_next(struct inode_table *table, unsigned int *part,
-			struct inode ***found, size_t *count)
-{
-	struct inode *inode;
-	struct shard *shard;
-	struct list *link;
-	size_t max;
-
-	*found = NULL;
-	*count = 0;
-	if (*part == SHARDS)
-		return false;
-	shard = &table->shards[(*part)++];
-	pthread_mutex_lock(&shard->lock);
-	max = shard->exposed_count;
-	pthread_mutex_unlock(&shard->lock);
-	*found = max ? calloc(max, sizeof(**found)) : NULL;
-	if (!*found)
-		return true;
-	pthread_mutex_lock(&shard->lock);
-	for (link = shard->exposed.next;
-	     link != &shard->exposed && *count < max; link = link->next) {
-		inode = container_of(link, struct inode_pages, exposed_link)
-				->inode;
-		inode->lookups++;
-		(*found)[(*count)++] = inode;
-	}
-	pthread_mutex_unlock(&shard->lock);
-	return true;
-}
-
-uint64_t inode_table_count(struct inode_table *table)
-{
-	uint64_t count = 0;
-
-	for (int i = 0; i < SHARDS; i++) {
-		pthread_mutex_lock(&table->shards[i].lock);
-		count += table->shards[i].inodes.count;
-		pthread_mutex_unlock(&table->shards[i].lock);
-	}
-	return count;
-}
-
-uint64_t inode_table_count_some(struct inode_table *table,
-				bool (*wanted)(const struct inode *inode))
-{
-	struct hash_link *link = NULL;
-	uint64_t count = 0;
-
-	for (int i = 0; i < SHARDS; i++) {
-		pthread_mutex_lock(&table->shards[i].lock);
-		while ((link = hash_next(&table->shards[i].inodes, link)))
-			count += wanted(container_of(link, struct inode, link));
-		pthread_mutex_unlock(&table->shards[i].lock);
-	}
-	return count;
 }
 
 const struct device *inode_device(const struct inode_table *table,
@@ -334,10 +126,7 @@ static struct inode *inode_alloc(const struct key *key, const struct stat *st)
 	if (!inode)
 		return NULL;
 	memcpy(&inode->device, &key->device, key_size(&key->handle));
-	inode->ino = st->st_ino;
 	inode->type = st->st_mode & S_IFMT;
-	inode->fd = -1;
-	list_init(&inode->fd_link);
 	return inode;
 }
 
@@ -362,47 +151,27 @@ static struct inode *shard_find(struct shard *shard, const struct key *key,
 	return NULL;
 }
 
-/* Under the shard's lock: an fd that is one too many, to be closed; or -1. */
-static int shard_evict_fd(struct inode_table *table, struct shard *shard)
-{
-	struct inode *victim;
-
-	if (shard->fd_count <= table->limits.path_fds / SHARDS)
-		return -1;
-	if (list_empty(&shard->fd_lru))
-		return -1;
-	victim = container_of(shard->fd_lru.prev, struct inode, fd_link);
-	list_del(&victim->fd_link);
-	shard->fd_count--;
-	return steal_fd(&victim->fd);
-}
-
-/* Under the lock: installs @fd as the unused O_PATH fd of the inode. */
-static void inode_install_fd(struct shard *shard, struct inode *inode, int fd,
-			     bool pinned)
-{
-	inode->fd = fd;
-	inode->fd_pinned = pinned;
-	if (pinned)
-		return;
-	shard->fd_count++;
-	list_add(&shard->fd_lru, &inode->fd_link);
-}
-
 /*
  * Finds or makes the inode of the key, in one step under the lock; its
- * O_PATH fd, unless -1, is kept where it is of use, else closed.
+ * O_PATH fd, unless -1, is kept where it is of use, else closed. NULL: there
+ * is no memory.
  */
 static struct inode *inode_get(struct inode_table *table, const struct key *key,
-			       const struct stat *st, int path_fd)
+			       const struct stat *st, int fd)
 {
-	bool pinned = table->devices.at[key->device].mount_fd < 0 ||
-		      !st->st_nlink;
+	bool is_pinned = table->devices.at[key->device].mount_fd < 0 ||
+			 !st->st_nlink;
+	bool is_kept = fd >= 0 && (is_pinned || S_ISDIR(st->st_mode));
+	struct path_fd *path_fd = is_kept ? path_fd_new(fd) : NULL;
 	uint32_t hash = key_hash(key);
 	struct shard *shard = shard_of(table, hash);
 	struct inode *inode, *made;
-	int evicted;
+	struct path_fd *evicted;
 
+	if (!is_kept)
+		close_fd(fd);
+	else if (!path_fd)
+		return NULL;
 	made = inode_alloc(key, st);
 	pthread_mutex_lock(&shard->lock);
 	inode = shard_find(shard, key, hash);
@@ -412,15 +181,14 @@ static struct inode *inode_get(struct inode_table *table, const struct key *key,
 	}
 	if (inode) {
 		inode->lookups++;
-		if (inode->fd < 0 && path_fd >= 0 &&
-		    (pinned || S_ISDIR(inode->type)))
-			inode_install_fd(shard, inode, steal_fd(&path_fd),
-					 pinned);
+		if (!inode->path_fd && path_fd)
+			shard_install_fd(shard, inode, steal_ptr(&path_fd),
+					 is_pinned);
 	}
 	evicted = shard_evict_fd(table, shard);
 	pthread_mutex_unlock(&shard->lock);
-	close_fd(evicted);
-	close_fd(path_fd);
+	path_fd_free(evicted);
+	path_fd_free(path_fd);
 	free(made);
 	return inode;
 }
@@ -512,21 +280,6 @@ int inode_lookup_fd(struct inode_table *table, int fd, const struct stat *st,
 	return 0;
 }
 
-/*
- * Under the lock: the inode's O_PATH fd is to stay; @fd is taken for it where
- * there is none.
- */
-static void inode_keep_fd(struct shard *shard, struct inode *inode, int *fd)
-{
-	if (inode->fd < 0) {
-		inode_install_fd(shard, inode, steal_fd(fd), true);
-	} else if (!inode->fd_pinned) {
-		inode->fd_pinned = true;
-		shard->fd_count--;
-		list_del(&inode->fd_link);
-	}
-}
-
 struct inode *inode_find_victim(struct inode_table *table, struct inode *parent,
 				const char *name, bool *is_last)
 {
@@ -534,6 +287,7 @@ struct inode *inode_find_victim(struct inode_table *table, struct inode *parent,
 		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_NO_XDEV,
 	};
+	struct path_fd *path_fd = NULL;
 	cleanup_close int fd = -1;
 	struct inode *inode;
 	struct shard *shard;
@@ -551,6 +305,8 @@ struct inode *inode_find_victim(struct inode_table *table, struct inode *parent,
 	    key_of(table, fd, &st, &key) < 0)
 		return NULL;
 	*is_last = S_ISDIR(st.st_mode) || st.st_nlink <= 1;
+	if (*is_last)
+		path_fd = path_fd_new(steal_fd(&fd));
 	hash = key_hash(&key);
 	shard = shard_of(table, hash);
 	pthread_mutex_lock(&shard->lock);
@@ -558,8 +314,9 @@ struct inode *inode_find_victim(struct inode_table *table, struct inode *parent,
 	if (inode)
 		inode->lookups++;
 	if (inode && *is_last)
-		inode_keep_fd(shard, inode, &fd);
+		shard_keep_fd(shard, inode, &path_fd);
 	pthread_mutex_unlock(&shard->lock);
+	path_fd_free(path_fd);
 	return inode;
 }
 
@@ -571,7 +328,7 @@ static struct inode *inode_free_one(struct inode_table *table,
 
 	if (inode->backing)
 		table->hooks.release(inode->backing);
-	if (inode->rule_dir)
+	if (S_ISDIR(inode->type) && inode->rule_dir)
 		table->hooks.release_rules(inode->rule_dir);
 	if (inode->pages) {
 		account_file_clear(&inode->pages->account);
@@ -579,9 +336,9 @@ static struct inode *inode_free_one(struct inode_table *table,
 		free(inode->pages->cached);
 	}
 	free(inode->pages);
-	close_fd(inode->fd);
+	path_fd_free(inode->path_fd);
 	free(inode->name);
-	free(inode->pin);
+	free(inode_pin(inode));
 	free(inode);
 	return parent;
 }
@@ -593,24 +350,17 @@ void inode_ref(struct inode_table *table, struct inode *inode)
 	inode_unlock(table, inode);
 }
 
-/*
- * Under the lock: gives up references; true if they were the last, and the
- * inode is out of the table. It is to be freed without the lock then.
- */
-static bool inode_unref(struct inode_table *table, struct shard *shard,
-			struct inode *inode, uint64_t lookups)
+bool shard_unref(struct inode_table *table, struct shard *shard,
+		 struct inode *inode, uint64_t lookups)
 {
 	inode->lookups -= lookups;
-	if (inode->fd_pinned && inode->lookups == inode_count_marks(inode))
-		for (int mark = 0; mark < INODE_MARKS; mark++)
-			if (inode_is_marked(inode, mark))
-				shard_unmark(shard, inode, mark);
+	if (inode->path_fd && inode->path_fd->is_pinned &&
+	    inode->lookups == inode_count_marks(inode))
+		shard_unmark_all(shard, inode);
 	if (inode->lookups || atomic_load(&inode->children))
 		return false;
 	hash_del(&shard->inodes, &inode->link);
-	if (inode->fd >= 0 && !inode->fd_pinned)
-		shard->fd_count--;
-	list_del(&inode->fd_link);
+	shard_leave_fd(shard, inode);
 	if (inode->backing)
 		table->hooks.detach(&shard->idle, inode->backing);
 	return true;
@@ -623,13 +373,12 @@ static bool inode_drop_child(struct inode_table *table, struct inode *inode)
 
 	pthread_mutex_lock(&shard->lock);
 	atomic_fetch_sub(&inode->children, 1);
-	gone = inode_unref(table, shard, inode, 0);
+	gone = shard_unref(table, shard, inode, 0);
 	pthread_mutex_unlock(&shard->lock);
 	return gone;
 }
 
-/* With all above it that nothing else holds. */
-static void inode_free(struct inode_table *table, struct inode *inode)
+void inode_free(struct inode_table *table, struct inode *inode)
 {
 	do {
 		inode = inode_free_one(table, inode);
@@ -654,129 +403,10 @@ void inode_forget(struct inode_table *table, struct inode *inode,
 	bool gone;
 
 	pthread_mutex_lock(&shard->lock);
-	gone = inode_unref(table, shard, inode, lookups);
+	gone = shard_unref(table, shard, inode, lookups);
 	pthread_mutex_unlock(&shard->lock);
 	if (gone)
 		inode_free(table, inode);
-}
-
-/* -- fds -- */
-
-static int open_inode(struct inode_table *table, struct inode *inode, int flags)
-{
-	int fd;
-
-	fd = open_by_handle_at(table->devices.at[inode->device].mount_fd,
-			       &inode->handle, flags | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-int inode_fd_get(struct inode_table *table, struct inode *inode)
-{
-	struct shard *shard = inode_shard(table, inode);
-	int opened = -1;
-	int r = 0;
-	int evicted, fd;
-
-	for (;;) {
-		pthread_mutex_lock(&shard->lock);
-		if (inode->fd < 0 && opened >= 0) {
-			inode_install_fd(shard, inode, steal_fd(&opened),
-					 false);
-			list_del(&inode->fd_link);
-		}
-		fd = inode->fd;
-		if (fd >= 0) {
-			inode->lookups++;
-			inode->fd_users++;
-			list_del(&inode->fd_link);
-		}
-		evicted = shard_evict_fd(table, shard);
-		pthread_mutex_unlock(&shard->lock);
-		close_fd(evicted);
-		if (fd >= 0)
-			break;
-		/* Its last name may have gone just now, and its fd be kept. */
-		if (r < 0)
-			return r;
-		r = open_inode(table, inode, O_PATH);
-		if (r >= 0)
-			opened = r;
-	}
-	close_fd(opened);
-	return fd;
-}
-
-void inode_fd_put(struct inode_table *table, struct inode *inode)
-{
-	struct shard *shard = inode_shard(table, inode);
-	int evicted;
-	bool gone;
-
-	pthread_mutex_lock(&shard->lock);
-	if (--inode->fd_users == 0 && !inode->fd_pinned)
-		list_add(&shard->fd_lru, &inode->fd_link);
-	gone = inode_unref(table, shard, inode, 1);
-	evicted = shard_evict_fd(table, shard);
-	pthread_mutex_unlock(&shard->lock);
-	close_fd(evicted);
-	if (gone)
-		inode_free(table, inode);
-}
-
-void inode_fd_drop(struct inode_table *table, struct inode *inode)
-{
-	struct shard *shard = inode_shard(table, inode);
-	int fd = -1;
-
-	pthread_mutex_lock(&shard->lock);
-	if (inode->fd >= 0 && !inode->fd_users && !inode->fd_pinned) {
-		list_del(&inode->fd_link);
-		shard->fd_count--;
-		fd = steal_fd(&inode->fd);
-	}
-	pthread_mutex_unlock(&shard->lock);
-	close_fd(fd);
-}
-
-void inode_fd_unpin(struct inode_table *table, struct inode *inode)
-{
-	struct shard *shard = inode_shard(table, inode);
-
-	if (table->devices.at[inode->device].mount_fd < 0)
-		return;
-	pthread_mutex_lock(&shard->lock);
-	if (inode->fd_pinned && inode != table->root) {
-		inode->fd_pinned = false;
-		shard->fd_count++;
-		if (!inode->fd_users)
-			list_add(&shard->fd_lru, &inode->fd_link);
-	}
-	pthread_mutex_unlock(&shard->lock);
-}
-
-int inode_open(struct inode_table *table, struct inode *inode, int flags)
-{
-	char path[PROC_FD_MAX];
-	int path_fd, fd;
-	bool is_pinned;
-
-	inode_lock(table, inode);
-	is_pinned = inode->fd_pinned;
-	inode_unlock(table, inode);
-	if (!is_pinned && table->devices.at[inode->device].mount_fd >= 0) {
-		fd = open_inode(table, inode, flags);
-		if (fd != -ESTALE)
-			return fd;
-	}
-	path_fd = inode_fd_get(table, inode);
-	if (path_fd < 0)
-		return path_fd;
-	fd = open(proc_fd_path(path, path_fd), flags | O_CLOEXEC);
-	if (fd < 0)
-		fd = -errno;
-	inode_fd_put(table, inode);
-	return fd;
 }
 
 /* -- the table -- */
@@ -784,6 +414,7 @@ int inode_open(struct inode_table *table, struct inode *inode, int flags)
 static int table_add_root(struct inode_table *table, int root_fd)
 {
 	cleanup_close int path_fd = -1;
+	struct path_fd *none = NULL;
 	struct stat st;
 	struct key key;
 	int r;
@@ -797,7 +428,7 @@ static int table_add_root(struct inode_table *table, int root_fd)
 	table->root = inode_get(table, &key, &st, steal_fd(&path_fd));
 	if (!table->root)
 		return -ENOMEM;
-	inode_keep_fd(inode_shard(table, table->root), table->root, &path_fd);
+	shard_keep_fd(inode_shard(table, table->root), table->root, &none);
 	return 0;
 }
 
@@ -818,7 +449,6 @@ int inode_table_new(int root_fd, const struct inode_limits *limits,
 		pthread_mutex_init(&table->shards[i].lock, NULL);
 		list_init(&table->shards[i].fd_lru);
 		list_init(&table->shards[i].idle.list);
-		list_init(&table->shards[i].exposed);
 	}
 	r = table_add_root(table, root_fd);
 	close_fd(root_fd);

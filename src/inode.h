@@ -29,6 +29,7 @@
 struct backing;
 struct binding;
 struct inode_table;
+struct path_fd;
 struct pin_state;
 struct recharge;
 struct rule_dir;
@@ -57,11 +58,11 @@ struct inode_cached {
 
 /* What is known of a file's pages, from its first open on; shard lock. */
 struct inode_pages {
-	struct inode *inode;
 	struct pagecache_shadow shadow;
 	struct account_file account; /* what the books have */
 	struct shadow_map *map; /* whose they are; see charge_residue.c */
-	struct list exposed_link;
+	struct inode *exposed_next; /* while it is marked so */
+	struct inode *exposed_prev;
 	struct inode_cached *cached; /* to set; then fixed; else NULL */
 };
 
@@ -70,12 +71,8 @@ struct inode {
 	struct backing *backing; /* shard lock; see backing.h */
 	struct inode_pages *pages; /* shard lock to set; then fixed */
 	uint64_t lookups; /* shard lock: the kernel's, and of users */
-	ino_t ino; /* of the backing */
-	struct list fd_link; /* shard lock: in the LRU while unused */
-	int fd; /* shard lock: O_PATH, or -1 */
-	uint32_t fd_users; /* shard lock */
+	struct path_fd *path_fd; /* shard lock: O_PATH; NULL: none */
 	mode_t type; /* S_IFMT bits */
-	bool fd_pinned; /* shard lock: never closed before the end */
 	/*
 	 * Once open for reading and writing through the mount: a mapping may
 	 * change its times behind the client kernel's back, so attributes
@@ -95,8 +92,10 @@ struct inode {
 	/* Where it was last seen, see inode_place.h; shard lock. */
 	struct inode *parent; /* NULL: nowhere; it holds a child of it */
 	char *name;
-	struct rule_dir *rule_dir; /* shard lock; of directories */
-	struct pin_state *pin; /* shard lock; see charge_pin.c */
+	union {
+		struct rule_dir *rule_dir; /* shard lock; of directories */
+		struct pin_state *pin; /* shard lock; see inode_pin() */
+	};
 	/* Which rule holds, and when that was looked up: see rulebook.h. */
 	_Atomic(const struct binding *) binding;
 	_Atomic uint32_t rule_epoch;
@@ -106,6 +105,12 @@ struct inode {
 	uint32_t device;
 	struct file_handle handle;
 };
+
+/* The lock is the shard's. NULL: it isn't pinned; see charge_pin.c. */
+static inline struct pin_state *inode_pin(const struct inode *inode)
+{
+	return S_ISREG(inode->type) ? inode->pin : NULL;
+}
 
 struct inode_limits {
 	unsigned int path_fds; /* at most so many O_PATH fds, unless pinned */

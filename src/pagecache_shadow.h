@@ -15,11 +15,11 @@
 #include <stdint.h>
 
 struct pagecache_shadow {
-	uint64_t file_pages; /* the file's size, when last looked at */
+	uint64_t known : 1; /* all below means something */
+	uint64_t file_pages : 63; /* the file's size, when last looked at */
 	uint64_t owned_pages; /* resident then, and the host's */
 	uint32_t reclaims; /* the host's count of them, then */
 	uint32_t time_s; /* when; of any clock that only goes forward */
-	bool known; /* the above means something */
 };
 
 enum shadow_need {
