@@ -20,7 +20,7 @@
 /* So many at a time: the others' answers may be what they wait for. */
 #define AHEAD_AT_ONCE 4
 /* Readahead goes by larger folios, which are dropped as a whole. */
-#define FOLIO_BYTES (UINT64_C(512) << 10)
+#define FOLIO_BYTES (UINT64_C(2) << 20)
 
 int charge_cached_begin(struct charge *charge, const char *mountpoint)
 {
@@ -45,6 +45,15 @@ void charge_cached_end(struct charge *charge)
 
 /* -- what is known of a file -- */
 
+/* Whether what others had brought in is gone by now, claimed perhaps. */
+static void look_again(struct inode_cached *cached, int fd)
+{
+	uint64_t resident;
+
+	if (!cached->is_ours && residency_count(fd, 0, 0, &resident) == 0)
+		cached->is_ours = !resident;
+}
+
 /* The first time, with what is there before the mount has brought in any. */
 static int make_cached(struct charge *charge, struct inode *inode, int fd)
 {
@@ -52,8 +61,10 @@ static int make_cached(struct charge *charge, struct inode *inode, int fd)
 	uint64_t resident = 1;
 	struct stat st;
 
-	if (inode->pages && inode->pages->cached)
+	if (inode->pages && inode->pages->cached) {
+		look_again(inode->pages->cached, fd);
 		return 0;
+	}
 	made = calloc(1, sizeof(*made));
 	if (!made || inode_make_pages(charge->table, inode) < 0)
 		return -ENOMEM;

@@ -270,7 +270,9 @@ int64_t charge_settle(struct charge *charge, struct backing *backing,
 		note_empty(charge, backing);
 		return 0;
 	}
-	if (refill && is_in_use(resident + dropped_pages, size_bytes) &&
+	/* Clients of io=cached have pages of their own. */
+	if (refill && !charge->recharger &&
+	    is_in_use(resident + dropped_pages, size_bytes) &&
 	    size_bytes <= charge_room(charge, binding->host, backing))
 		r = charge_ahead(charge, backing, size_bytes,
 				 SHADOW_NEEDS_CLAIM);

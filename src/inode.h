@@ -52,8 +52,9 @@ struct inode_cached {
 	struct timespec mtime;
 	uint64_t ahead_end; /* where what was brought in ahead ends */
 	uint32_t ahead_bytes; /* so much of it */
-	bool is_ours; /* what is resident of the backing came by the mount */
 	bool is_stale; /* what the client has was changed beside the mount */
+	/* What is resident of the backing came by the mount; relaxed, a hint. */
+	_Atomic bool is_ours;
 };
 
 /* What is known of a file's pages, from its first open on; shard lock. */

@@ -54,8 +54,10 @@ class Judge:
         self.tool = tool
         self.observer = observer
 
-    def look(self, *paths):
-        done = act.command([self.tool, "--json", *paths],
+    def look(self, *paths, through=False):
+        """At files; `through` a mount, its own pages of them are looked at."""
+        options = ["--json", *(["--through-mount"] if through else [])]
+        done = act.command([self.tool, *options, *paths],
                            cgroup=self.observer, limit=120)
         report = Report(json.loads(done.stdout))
         brought_in = report.forget(self.observer)
@@ -63,11 +65,11 @@ class Judge:
             f"the judge brought in {brought_in} pages"
         return report
 
-    def owned_by(self, cgroup, *paths, at_least=1):
+    def owned_by(self, cgroup, *paths, at_least=1, through=False):
         """Every resident page is the cgroup's, and enough are resident for
         this to mean something (clean pages may be reclaimed at any time, so
         that some of at_least may be missing)."""
-        report = self.look(*paths)
+        report = self.look(*paths, through=through)
         assert report.foreign_to(cgroup) == 0, (
             f"not all pages belong to {cgroup.path}\n{report.describe(cgroup)}")
         assert report.resident >= at_least * 0.75, (

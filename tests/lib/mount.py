@@ -120,6 +120,9 @@ class Mount:
         self.target, self.daemon_cgroup = target, daemon_cgroup
         self.user = user
         self.options = [f"memcg={target.path}", *options]
+        # Of an ordinary user's mount it is the default.
+        self.cached = "io=cached" in options or (
+            user is not None and "io=strict" not in options)
         self.stopped = False
         self.daemon = Daemon(["-d" if debug else "-f", "-o",
                               ",".join(self.options), source, path],
@@ -202,6 +205,7 @@ class NativeMount:
                  options=(), fds=None, user=None):
         self.source, self.path = Path(source), Path(path)
         self.target, self.daemon_cgroup = target, daemon_cgroup
+        self.cached = False
         self.stopped = False
         act.command(["mount", "--bind", source, path])
 

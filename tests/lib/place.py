@@ -5,9 +5,11 @@ it on the same filesystem, and the cgroups of who pays and who reads."""
 import shutil
 from pathlib import Path
 
-from . import act, content, kernel
+from . import act, actions, content, kernel
+from .control import ctl_json
 from .judge import evict
 from .mount import make_mount, proc_mounts, unmount
+from .wait import eventually
 
 
 class Place:
@@ -39,7 +41,39 @@ class Place:
         how.setdefault("target", self.target)
         how.setdefault("daemon_cgroup", self.daemon)
         self.mount = make_mount(log=self.log, options=options, **how)
+        actions.second_copies = not self.mount.cached
         return self.mount
+
+    def owned_by(self, cgroup, *names, at_least=1):
+        """The judge's word on files of the tree by their names, or on all of
+        it. An io=cached mount has pages of its own, which are the cgroup's a
+        moment after they were read."""
+        paths = [self.source / name for name in names or [""]]
+        if not self.mount.cached:
+            return self.judge.owned_by(cgroup, *paths, at_least=at_least)
+        paths += [self.mount / name for name in names or [""]]
+        self.settle()
+        # What was in memory before is claimed in the background.
+        eventually(lambda: not self.judge.look(*paths, through=True)
+                   .foreign_to(cgroup), every=0.2)
+        return self.judge.owned_by(cgroup, *paths, at_least=at_least,
+                                   through=True)
+
+    def kept_once(self, name):
+        """What was read of a file is in memory as pages of the mount, or as
+        those of its backing, and not as both."""
+        report = self.judge.look(self.source / name, self.mount / name,
+                                 through=True)
+        assert report.resident <= report.pages // 2, \
+            report.describe(self.target)
+
+    def settle(self):
+        """Until readers of an io=cached mount are charged for nothing more."""
+        def reader_pages():
+            [status] = ctl_json("status", self.mount.path)
+            return status["counters"]["reader_pages"]
+
+        assert eventually(lambda: not reader_pages(), limit=2), reader_pages()
 
     def put(self, directory, name, size, seed=0):
         """A file with known content and none of its pages in memory."""
