@@ -17,6 +17,7 @@ int charge_new(const struct charge_config *config, struct charge **out)
 	charge = calloc(1, sizeof(*charge));
 	if (!charge)
 		return -ENOMEM;
+	charge->place = &charge_in_backing;
 	charge->fallback = config->fallback;
 	charge->stats = config->stats;
 	charge->events = config->events;
@@ -230,6 +231,7 @@ static int prepare(const struct charge_file *file,
 			r = charge_claim(charge, file->backing,
 					 seen->size_bytes);
 		break;
+	case POLICY_CACHED:
 	case POLICY_REFUSE:
 		break;
 	}

@@ -147,13 +147,13 @@ static void note_counted(struct charge *charge, struct inode *inode,
 	inode_unlock(charge->table, inode);
 }
 
-void charge_count(struct charge *charge, struct inode *inode, int fd)
+void charge_count(struct charge *charge, const struct backing *backing)
 {
 	uint64_t pages = 0;
 
 	/* What can't be counted is as it was. */
-	if (residency_count(fd, 0, 0, &pages) == 0)
-		note_counted(charge, inode, pages * page_bytes());
+	if (charge_count_pages(charge, backing, &pages) == 0)
+		note_counted(charge, backing->inode, pages * page_bytes());
 }
 
 void charge_count_soon(struct charge *charge, const struct backing *backing)
@@ -165,7 +165,7 @@ void charge_count_soon(struct charge *charge, const struct backing *backing)
 	known = account_file_resident(&inode->pages->account);
 	inode_unlock(charge->table, inode);
 	if (known <= COUNTED_AT_ONCE_BYTES)
-		charge_count(charge, inode, backing_read_fd(backing));
+		charge_count(charge, backing);
 }
 
 /* -- who pays, page by page -- */
@@ -306,6 +306,7 @@ static void let_go_of_removed(struct charge *charge, struct inode *inode,
 static int count_again(struct charge *charge, struct inode *inode)
 {
 	cleanup_close int fd = -1;
+	struct backing opened = { .inode = inode };
 	uint64_t pages;
 	int r;
 
@@ -313,7 +314,8 @@ static int count_again(struct charge *charge, struct inode *inode)
 	if (fd < 0)
 		return fd;
 	let_go_of_removed(charge, inode, fd);
-	r = residency_count(fd, 0, 0, &pages);
+	opened.fds[BACKING_READ] = fd;
+	r = charge_count_pages(charge, &opened, &pages);
 	if (r < 0)
 		return r;
 	if (is_strange(charge, inode, pages * page_bytes()))

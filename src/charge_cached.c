@@ -31,6 +31,7 @@ int charge_cached_begin(struct charge *charge, const char *mountpoint)
 	if (r < 0)
 		return r;
 	config.mirror = charge->mirror;
+	charge->place = &charge_in_mount;
 	r = recharger_new(&config, &charge->recharger);
 	if (r < 0)
 		charge->mirror = mirror_free(charge->mirror);
@@ -55,8 +56,10 @@ static void look_again(struct inode_cached *cached, int fd)
 }
 
 /* The first time, with what is there before the mount has brought in any. */
-static int make_cached(struct charge *charge, struct inode *inode, int fd)
+static int make_cached(struct charge *charge, struct backing *backing)
 {
+	struct inode *inode = backing->inode;
+	int fd = backing_read_fd(backing);
 	cleanup_free struct inode_cached *made = NULL;
 	uint64_t resident = 1;
 	struct stat st;
@@ -78,6 +81,8 @@ static int make_cached(struct charge *charge, struct inode *inode, int fd)
 	if (!inode->pages->cached)
 		inode->pages->cached = steal_ptr(&made);
 	inode_unlock(charge->table, inode);
+	/* As one is opened for the first time: to say that it isn't. */
+	charge_pin(charge, backing);
 	return 0;
 }
 
@@ -91,7 +96,7 @@ static int open_cached(struct charge *charge, struct inode *inode,
 	r = backing_open(charge->table, inode, writable, true, &backing);
 	if (r < 0)
 		return r;
-	r = make_cached(charge, inode, backing_read_fd(backing));
+	r = make_cached(charge, backing);
 	if (r < 0)
 		charge_close_backing(charge, backing);
 	else
@@ -155,6 +160,77 @@ static void note_user(struct charge *charge, const struct charge_cached_io *io)
 	if (!host || !charger_has_thread(host_charger(host), io->tid))
 		charge_note_use(charge, io->inode, io->tid);
 }
+
+/* -- where the pages are -- */
+
+static void get_pages(struct charge *charge, const struct backing *backing,
+		      struct charge_pages *pages)
+{
+	*pages = (struct charge_pages){ .own_fd = -1 };
+	pages->own_fd = mirror_open(charge->mirror, (uintptr_t)backing->inode);
+	/* What the client's kernel has forgotten has no pages there. */
+	if (pages->own_fd >= 0)
+		pages->fds[pages->n++] = pages->own_fd;
+	pages->fds[pages->n++] = backing_read_fd(backing);
+}
+
+/* Has all that isn't the host's recharged; how many pages that are. */
+static int64_t recharge_foreign(struct charge *charge, struct inode *inode,
+				const struct shadow_map *map)
+{
+	struct recharger_range range = { 0 };
+	struct shadow_run run;
+	uint64_t at = 0;
+	int64_t n = 0;
+
+	while (shadow_map_next(map, at, &run)) {
+		at = run.first_page + run.pages;
+		if (run.owner == SHADOW_HOST)
+			continue;
+		range.offset = run.first_page * page_bytes();
+		range.length = run.pages * page_bytes();
+		recharger_queue(charge->recharger, inode, &range);
+		n += (int64_t)run.pages;
+	}
+	return n;
+}
+
+/* The backing's are claimed, the mount's own recharged in the background. */
+static int64_t settle(struct charge *charge, struct backing *backing,
+		      bool refill, uint64_t dropped_pages)
+{
+	struct inode *inode = backing->inode;
+	struct shadow_map *map;
+	struct charge_probe probe;
+	struct stat st;
+	int64_t r;
+
+	(void)refill;
+	(void)dropped_pages;
+	if (fstat(backing_read_fd(backing), &st) < 0)
+		return -errno;
+	r = make_cached(charge, backing);
+	if (r == 0)
+		r = charge_claim(charge, backing, (uint64_t)st.st_size);
+	if (r < 0)
+		return r == -EHOSTDOWN ? 0 : r;
+	map = shadow_map_new();
+	if (!map)
+		return -ENOMEM;
+	r = charge_probe_map(charge, inode, &probe, map);
+	if (r == 0) {
+		charge_enter(charge, inode, &probe);
+		charge_probe_clear(&probe);
+		r = recharge_foreign(charge, inode, map);
+	}
+	shadow_map_free(map);
+	return r;
+}
+
+const struct charge_place charge_in_mount = {
+	.get_pages = get_pages,
+	.settle = settle,
+};
 
 /* -- reading -- */
 
@@ -258,6 +334,32 @@ int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
 	return n;
 }
 
+/* As far as is known; what went is counted by the bookkeeper. */
+static void note_in_books(struct charge *charge,
+			  const struct charge_cached_io *io, uint64_t bytes)
+{
+	struct inode *inode = io->inode;
+	struct inode_pages *pages = inode->pages;
+	uint64_t known, size;
+
+	inode_lock(charge->table, inode);
+	charge_set_payer(inode, binding_of(charge, inode)->host);
+	known = account_file_resident(&pages->account);
+	size = pages_of(pages->cached->size_bytes) * page_bytes();
+	if (known + bytes <= size)
+		charge_note_resident(inode, known + bytes);
+	inode_unlock(charge->table, inode);
+	if (!io->is_hosts)
+		charge_note_open(charge,
+				 &(struct charge_request){
+					 .inode = inode,
+					 .tid = io->tid,
+				 },
+				 known);
+	else
+		inode_mark(charge->table, inode, INODE_CHARGED);
+}
+
 /* The client has the data now: once is enough. */
 static void drop_backing_pages(const struct charge_cached_io *io, int64_t n)
 {
@@ -285,6 +387,8 @@ void charge_cached_end_read(struct charge *charge,
 	else if (!io->is_direct && result > 0 &&
 		 io->inode->pages->cached->is_ours)
 		drop_backing_pages(io, result);
+	if (!io->is_direct && result > 0)
+		note_in_books(charge, io, (uint64_t)result);
 	close_fd(io->ahead_fd);
 	charge_close_backing(charge, io->backing);
 }

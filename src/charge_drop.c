@@ -64,21 +64,41 @@ static void see_to_openers(struct charge *charge, struct inode *inode)
 		charge_expose(charge, inode);
 }
 
+static int drop_by_each_fd(struct charge *charge, const struct backing *opened,
+			   bool is_dirty)
+{
+	struct charge_pages pages;
+	int r = 0;
+
+	charge_get_pages(charge, opened, &pages);
+	for (unsigned int i = 0; i < pages.n && r == 0; i++) {
+		if (is_dirty && fdatasync(pages.fds[i]) < 0)
+			r = -errno;
+		else
+			posix_fadvise(pages.fds[i], 0, 0, POSIX_FADV_DONTNEED);
+	}
+	charge_put_pages(&pages);
+	return r;
+}
+
 static int drop_pages(struct charge *charge, struct inode *inode,
 		      struct charge_drop *drop)
 {
+	bool is_dirty = drop->dirty_bytes || drop->is_unseen;
 	uint64_t before = drop->resident_bytes;
+	struct backing opened = { .inode = inode };
 	cleanup_close int fd = -1;
 	int r;
 
 	fd = inode_open(charge->table, inode, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return fd;
-	if ((drop->dirty_bytes || drop->is_unseen) && fdatasync(fd) < 0)
-		return -errno;
-	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	opened.fds[BACKING_READ] = fd;
+	r = drop_by_each_fd(charge, &opened, is_dirty);
+	if (r < 0)
+		return r;
 	see_to_openers(charge, inode);
-	charge_count(charge, inode, fd);
+	charge_count(charge, &opened);
 	r = look_at_pages(charge, inode, drop);
 	if (r == 0 && drop->resident_bytes < before)
 		drop->dropped_bytes = before - drop->resident_bytes;

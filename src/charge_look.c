@@ -42,6 +42,7 @@ static void look_at_paths(struct charge *charge, struct backing *backing,
 			  struct charge_view *view)
 {
 	struct policy_facts facts = {
+		.is_cached = charge->place == &charge_in_mount,
 		.can_passthrough = charge->can_passthrough,
 		.host_is_down = binding->host &&
 				charger_is_down(host_charger(binding->host)),
@@ -71,7 +72,7 @@ static int look_at_backing(struct charge *charge, struct backing *backing,
 	if (fstat(backing_read_fd(backing), &st) < 0)
 		return -errno;
 	/* Of files that a user may only read he isn't told (seen on 6.18). */
-	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
+	r = charge_count_pages(charge, backing, &resident);
 	if (r < 0 && r != -EPERM)
 		return r;
 	*view = (struct charge_view){

@@ -247,10 +247,16 @@ static bool is_in_use(uint64_t resident, uint64_t size_bytes)
 static void note_empty(struct charge *charge, const struct backing *backing)
 {
 	note_residue(charge, backing->inode, &(struct ring_call){ 0 });
-	charge_count(charge, backing->inode, backing_read_fd(backing));
+	charge_count(charge, backing);
 }
 
 int64_t charge_settle(struct charge *charge, struct backing *backing,
+		      bool refill, uint64_t dropped_pages)
+{
+	return charge->place->settle(charge, backing, refill, dropped_pages);
+}
+
+static int64_t settle(struct charge *charge, struct backing *backing,
 		      bool refill, uint64_t dropped_pages)
 {
 	const struct binding *binding = binding_of(charge, backing->inode);
@@ -285,6 +291,45 @@ int64_t charge_settle(struct charge *charge, struct backing *backing,
 	inode_unlock(charge->table, backing->inode);
 	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
 	return r < 0 ? r : resident > owned ? (int64_t)(resident - owned) : 0;
+}
+
+static void get_pages(struct charge *charge, const struct backing *backing,
+		      struct charge_pages *pages)
+{
+	(void)charge;
+	*pages = (struct charge_pages){
+		.fds = { backing_read_fd(backing) },
+		.n = 1,
+		.own_fd = -1,
+	};
+}
+
+const struct charge_place charge_in_backing = {
+	.get_pages = get_pages,
+	.settle = settle,
+};
+
+void charge_put_pages(struct charge_pages *pages)
+{
+	pages->own_fd = close_fd(pages->own_fd);
+}
+
+int charge_count_pages(struct charge *charge, const struct backing *backing,
+		       uint64_t *resident)
+{
+	struct charge_pages pages;
+	uint64_t n, sum = 0;
+	int r = 0;
+
+	charge_get_pages(charge, backing, &pages);
+	for (unsigned int i = 0; i < pages.n && r == 0; i++) {
+		r = residency_count(pages.fds[i], 0, 0, &n);
+		sum += r == 0 ? n : 0;
+	}
+	charge_put_pages(&pages);
+	if (r == 0)
+		*resident = sum;
+	return r;
 }
 
 /* Open by others than the caller. */
@@ -326,9 +371,10 @@ void charge_refill(struct charge *charge, struct backing *backing,
 	uint64_t size_bytes, resident;
 	struct stat st;
 
-	/* Clients of io=cached don't map the backing. */
-	readable = !charge->recharger &&
-		   (readable || is_shared(charge, backing));
+	readable |= is_shared(charge, backing);
+	/* Else clients have the backing neither mapped nor passed through. */
+	if (charge->place != &charge_in_backing)
+		return;
 	if (!binding->host || !readable || fstat(fd, &st) < 0)
 		return;
 	size_bytes = (uint64_t)st.st_size;

@@ -206,6 +206,11 @@ int charge_pin(struct charge *charge, struct backing *backing)
 
 	if (!host || !binding->rule.pin || fstat(fd, &st) < 0)
 		return 0;
+	/* A mapping of the mount's own files would keep the mount itself. */
+	if (charge->place != &charge_in_backing) {
+		log_warning_once("pin: io=cached keeps no file resident");
+		return 0;
+	}
 	bytes = (uint64_t)st.st_size;
 	if (!bytes || !st.st_nlink)
 		return 0;

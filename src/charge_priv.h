@@ -13,7 +13,28 @@ struct probe_buffer;
 struct recharger;
 struct residency_found;
 
+/* fds to look at a file's pages by. */
+struct charge_pages {
+	int fds[2];
+	unsigned int n;
+	int own_fd; /* of these, to be closed; or -1 */
+};
+
+/* Where the pages of a mount's files are. */
+struct charge_place {
+	void (*get_pages)(struct charge *charge, const struct backing *backing,
+			  struct charge_pages *pages);
+	/* As charge_settle(). */
+	int64_t (*settle)(struct charge *charge, struct backing *backing,
+			  bool refill, uint64_t dropped_pages);
+};
+
+/* In the backing files; or, with io=cached, in the mount's own, and there. */
+extern const struct charge_place charge_in_backing;
+extern const struct charge_place charge_in_mount;
+
 struct charge {
+	const struct charge_place *place;
 	const struct binding *fallback;
 	struct stats *stats;
 	struct events *events;
@@ -80,6 +101,20 @@ int64_t charge_call_claim(struct charge *charge, struct inode *inode,
  */
 int charge_look_quickly(struct charge *charge, const struct backing *backing,
 			struct residency_found *found);
+
+/* To be given back; there is at least one fd. */
+static inline void charge_get_pages(struct charge *charge,
+				    const struct backing *backing,
+				    struct charge_pages *pages)
+{
+	charge->place->get_pages(charge, backing, pages);
+}
+
+void charge_put_pages(struct charge_pages *pages);
+
+/* How many pages are resident. 0 or -errno. */
+int charge_count_pages(struct charge *charge, const struct backing *backing,
+		       uint64_t *resident);
 
 /* The state of the clock and of the host that a look at pages is good for. */
 struct shadow_moment charge_moment(const struct charge *charge,
@@ -180,8 +215,8 @@ void charge_note_open(struct charge *charge,
 		      const struct charge_request *request,
 		      uint64_t resident_bytes);
 
-/* What is resident of the file behind the fd, as the kernel counts it now. */
-void charge_count(struct charge *charge, struct inode *inode, int fd);
+/* What is resident of the file, as the kernel counts it now. */
+void charge_count(struct charge *charge, const struct backing *backing);
 
 /* The same at once, unless that took long: then it is left to the next time. */
 void charge_count_soon(struct charge *charge, const struct backing *backing);

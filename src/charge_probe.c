@@ -17,29 +17,44 @@
 /* In one go, as those whose open needs a claim wait for it. */
 #define PROBED_AT_ONCE_BYTES (UINT64_C(64) << 20)
 
+/* Adds what it finds. */
+static int look_by_fd(struct charge *charge, struct inode *inode,
+		      struct ring_call *call, struct residency_found *sum)
+{
+	int64_t r = charge_call_claim(charge, inode, call);
+
+	if (r < 0)
+		return (int)r;
+	sum->resident_pages += call->resident_pages;
+	sum->foreign_pages += call->foreign_pages;
+	sum->mapped_pages += call->mapped_pages;
+	return 0;
+}
+
 int charge_look_quickly(struct charge *charge, const struct backing *backing,
 			struct residency_found *found)
 {
-	struct ring_call call = {
-		.op = RING_CLAIM,
-		.flags = RING_LOOK,
-		.fd = backing_read_fd(backing),
-	};
+	struct residency_found sum = { 0 };
+	struct charge_pages pages;
 	struct stat st;
-	int64_t r;
+	int r = 0;
 
-	if (fstat(call.fd, &st) < 0)
+	if (fstat(backing_read_fd(backing), &st) < 0)
 		return -errno;
-	call.length = (uint64_t)st.st_size;
-	r = call.length ? charge_call_claim(charge, backing->inode, &call) : 0;
-	if (r < 0)
-		return (int)r;
-	*found = (struct residency_found){
-		.resident_pages = call.resident_pages,
-		.foreign_pages = call.foreign_pages,
-		.mapped_pages = call.mapped_pages,
-	};
-	return 0;
+	charge_get_pages(charge, backing, &pages);
+	for (unsigned int i = 0; i < pages.n && r == 0 && st.st_size; i++)
+		r = look_by_fd(charge, backing->inode,
+			       &(struct ring_call){
+				       .op = RING_CLAIM,
+				       .flags = RING_LOOK,
+				       .fd = pages.fds[i],
+				       .length = (uint64_t)st.st_size,
+			       },
+			       &sum);
+	charge_put_pages(&pages);
+	if (r == 0)
+		*found = sum;
+	return r;
 }
 
 /* -- where the runs are written to -- */
@@ -188,13 +203,13 @@ static int add_runs(const struct look *look, const struct residency_run *runs,
  * Goes on behind the last run where they filled the buffer, and by ever more
  * where there are none, as in a sparse file.
  */
-static int look_at_pages(const struct look *look,
+static int look_at_pages(const struct look *look, int fd,
 			 const struct probe_buffer *buffer)
 {
 	uint64_t end = look->probe->size_bytes, step = PROBED_AT_ONCE_BYTES;
 	struct ring_call call = {
 		.op = RING_PROBE,
-		.fd = backing_read_fd(look->backing),
+		.fd = fd,
 		.fd2 = buffer->fd,
 		.offset2 = BUFFER_RUNS,
 	};
@@ -221,6 +236,22 @@ static int look_at_pages(const struct look *look,
 	return 0;
 }
 
+/* The map is that of the pages that clients use. */
+static int look_by_each_fd(const struct look *look,
+			   const struct probe_buffer *buffer)
+{
+	struct look unmapped = *look;
+	struct charge_pages pages;
+	int r = 0;
+
+	unmapped.map = NULL;
+	charge_get_pages(look->charge, look->backing, &pages);
+	for (unsigned int i = 0; i < pages.n && r == 0; i++)
+		r = look_at_pages(i ? &unmapped : look, pages.fds[i], buffer);
+	charge_put_pages(&pages);
+	return r;
+}
+
 static int look_at_owners(const struct look *look)
 {
 	struct charge_probe *probe = look->probe;
@@ -233,7 +264,7 @@ static int look_at_owners(const struct look *look)
 	if (r < 0)
 		return r;
 	probe->resident_bytes = 0;
-	r = look_at_pages(look, buffer);
+	r = look_by_each_fd(look, buffer);
 	give_buffer(look->charge, buffer);
 	if (probe->n_parts)
 		qsort(probe->parts, probe->n_parts, sizeof(*probe->parts),
@@ -251,7 +282,7 @@ static int look_at_backing(const struct look *look)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	r = residency_count(fd, 0, 0, &resident);
+	r = charge_count_pages(look->charge, look->backing, &resident);
 	if (r < 0)
 		return r;
 	probe->size_bytes = (uint64_t)st.st_size;

@@ -7,6 +7,8 @@ static enum policy_path choose_without_host(const struct policy_rule *rule,
 {
 	if (rule->target && rule->on_error == POLICY_DENY)
 		return POLICY_REFUSE;
+	if (facts->is_cached)
+		return POLICY_CACHED;
 	return facts->can_passthrough ? POLICY_PASSTHROUGH : POLICY_REFUSE;
 }
 
@@ -18,6 +20,8 @@ enum policy_path policy_choose(const struct policy_rule *rule,
 
 	if (!rule->target || facts->host_is_down)
 		return choose_without_host(rule, facts);
+	if (facts->is_cached)
+		return POLICY_CACHED;
 	/*
 	 * In passthrough the backing file keeps the flags it was opened
 	 * with; only strict I/O follows when fcntl(2) takes O_DIRECT or
@@ -53,6 +57,13 @@ static const char *why_strict(const struct policy_rule *rule,
 		       "the host has no room for it";
 }
 
+static const char *why_cached(const struct policy_facts *facts)
+{
+	return facts->host_is_down ?
+		       "the host can't be used, and on_error=opener" :
+		       "the mount is io=cached";
+}
+
 const char *policy_why(const struct policy_rule *rule,
 		       const struct policy_facts *facts)
 {
@@ -66,6 +77,8 @@ const char *policy_why(const struct policy_rule *rule,
 	case POLICY_STRICT:
 	case POLICY_STRICT_AHEAD:
 		return why_strict(rule, facts);
+	case POLICY_CACHED:
+		return why_cached(facts);
 	case POLICY_PASSTHROUGH:
 		break;
 	}
@@ -82,6 +95,7 @@ const char *policy_path_name(enum policy_path path)
 		[POLICY_AHEAD] = "ahead",
 		[POLICY_STRICT] = "strict",
 		[POLICY_STRICT_AHEAD] = "strict-ahead",
+		[POLICY_CACHED] = "cached",
 		[POLICY_REFUSE] = "refused",
 	};
 

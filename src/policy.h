@@ -42,6 +42,7 @@ struct policy_rule {
 
 /* What is known when a file is opened. */
 struct policy_facts {
+	bool is_cached; /* the mount is io=cached */
 	bool can_passthrough; /* kernel, rights, and the file's filesystem */
 	bool host_is_down;
 	bool opener_in_host; /* the kernel charges his reads and writes right */
@@ -64,6 +65,7 @@ enum policy_path {
 	POLICY_AHEAD, /* make it resident, then passthrough */
 	POLICY_STRICT, /* through the charger; mapped from the backing */
 	POLICY_STRICT_AHEAD, /* the same, and resident for who maps it */
+	POLICY_CACHED, /* pages of the mount's own; see charge_cached.h */
 	POLICY_REFUSE,
 };
 
