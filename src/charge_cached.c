@@ -38,6 +38,12 @@ int charge_cached_begin(struct charge *charge, const char *mountpoint)
 	return r;
 }
 
+void charge_cached_ready(struct charge *charge)
+{
+	if (charge->recharger)
+		recharger_begin(charge->recharger);
+}
+
 void charge_cached_end(struct charge *charge)
 {
 	charge->recharger = recharger_free(charge->recharger);

@@ -23,6 +23,9 @@
  */
 int charge_cached_begin(struct charge *charge, const char *mountpoint);
 
+/* The mount is being served. */
+void charge_cached_ready(struct charge *charge);
+
 /* The connection is gone. */
 void charge_cached_end(struct charge *charge);
 

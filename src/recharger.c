@@ -40,6 +40,7 @@ struct recharger {
 	struct list queue; /* of recharges */
 	bool is_stopping;
 	bool is_awake; /* the thread will look at the queue by itself */
+	atomic_bool has_begun;
 	/* The thread's own. */
 	bool has_mirror;
 	bool lacks_mirror; /* it can't be had */
@@ -101,6 +102,12 @@ static void add_all(struct recharger *recharger, struct ranges *ranges,
 {
 	for (size_t i = 0; i < more->n; i++)
 		add(recharger, ranges, &more->items[i]);
+}
+
+void recharger_begin(struct recharger *recharger)
+{
+	atomic_store(&recharger->has_begun, true);
+	eventfd_write(recharger->wake_fd, 1);
 }
 
 void recharger_queue(struct recharger *recharger, struct inode *inode,
@@ -274,13 +281,13 @@ static void run(struct recharger *recharger, struct recharge *recharge)
 
 /* -- the thread -- */
 
-/* The first time that there is work: the mount is served by then. */
 static void begin_mirror(struct recharger *recharger)
 {
 	dev_t device = inode_table_excluded(recharger->charge->table);
 	int r;
 
-	if (recharger->has_mirror || recharger->lacks_mirror)
+	if (recharger->has_mirror || recharger->lacks_mirror ||
+	    !atomic_load(&recharger->has_begun))
 		return;
 	r = mirror_begin(recharger->mirror, device);
 	recharger->has_mirror = r == 0;
@@ -328,8 +335,8 @@ static void *recharger_main(void *arg)
 		pthread_mutex_lock(&recharger->lock);
 		recharge = take_due(recharger, &ms);
 		pthread_mutex_unlock(&recharger->lock);
+		begin_mirror(recharger);
 		if (recharge) {
-			begin_mirror(recharger);
 			run(recharger, recharge);
 			ms = 0;
 		}

@@ -28,6 +28,9 @@ int recharger_new(const struct recharger_config *config,
 /* The connection is gone: what is in the queue is forgotten. */
 struct recharger *recharger_free(struct recharger *recharger);
 
+/* The mount is served: it can be looked at from now on. */
+void recharger_begin(struct recharger *recharger);
+
 /* What has become of a client's pages. */
 struct recharger_range {
 	uint64_t offset;

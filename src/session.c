@@ -56,6 +56,7 @@ static void on_ready(void *userdata, const char *why_strict)
 			 "(no CAP_SYS_RESOURCE)");
 	session_begin_watch(session);
 	session->is_ready = true;
+	charge_cached_ready(session->charge);
 	if (!session->options.foreground)
 		process_let_go_of_terminal();
 	if (!report(session, 0))
