@@ -157,7 +157,7 @@ class Watchdog:
 
 
 @pytest.fixture(autouse=True)
-def watchdog(request, cgroups):
+def watchdog(request, cgroups, scratch_root):
     marker = request.node.get_closest_marker("time_limit")
     dog = Watchdog(settings.seconds(marker.args[0] if marker else 120), cgroups)
     dog.timer.start()
@@ -180,13 +180,15 @@ def scratch_root():
     root = Path(tempfile.mkdtemp(prefix="memcgfs-test-", dir=settings.SCRATCH))
     root.chmod(0o755)
     kernel.spread(root)
+    act.launcher.build(root)
     yield root
     shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def judge(cgroups, scratch_root):
-    return judging.Judge(judging.build(scratch_root), cgroups.fresh("observer"))
+    return judging.Judge(act.compile_tool("pageowner", scratch_root),
+                         cgroups.fresh("observer"))
 
 
 @pytest.fixture(scope="session")

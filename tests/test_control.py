@@ -5,6 +5,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -17,7 +18,7 @@ from lib.cgroup import rmdir
 from lib.control import (CTL, EXPLAIN_KEYS, HOST_KEYS, RULE_KEYS, STATUS_KEYS,
                          addresses, ask, ask_raw, connect, ctl, ctl_fails,
                          ctl_json, device_of, read_answer, served)
-from lib.mount import Mount, limit_fds, unmount
+from lib.mount import Mount, unmount
 from lib.settings import KIB, MIB
 from lib.wait import eventually
 
@@ -280,7 +281,7 @@ def test_what_comes_behind_a_request(address):
 
 def hold_open(address, count, ready, data=b""):
     """Connections that say nothing, or not enough."""
-    limit_fds(count + 100)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, count + 100))
     held = []
     for _ in range(count):
         connection = connect(address)

@@ -101,6 +101,16 @@ def syncfs(fd):
     _checked(libc.syncfs(fd))
 
 
+def start_writing(fd):
+    """The dirty pages of a file, to its disk."""
+    _checked(libc.sync_file_range(fd, ctypes.c_long(0), ctypes.c_long(0), 2))
+
+
+def write_out(fd):
+    """The same, and wait for it; what only a crash would miss may wait."""
+    _checked(libc.sync_file_range(fd, ctypes.c_long(0), ctypes.c_long(0), 7))
+
+
 def msync(address, length, flags=4):
     _checked(libc.msync(ctypes.c_void_p(address), ctypes.c_size_t(length),
                         flags))

@@ -4,7 +4,6 @@
 import contextlib
 import os
 import re
-import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -61,26 +60,17 @@ def unmount_below(path):
         unmount(path).stderr
 
 
-def limit_fds(number):
-    resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
-
-
 class Daemon:
     """A memcgfs process in a cgroup of its own, started with -f."""
 
     def __init__(self, arguments, cgroup, log, fds=None, user=None):
         self.arguments = [str(settings.BINARY), *map(str, arguments)]
+        words = act.launcher.words(self.arguments, cgroup, user, fds)
         self.cgroup = cgroup
         self.log = Path(log)
         with open(log, "ab") as stderr:
             self.process = subprocess.Popen(
-                self.arguments, stdin=subprocess.DEVNULL, stdout=stderr,
-                stderr=stderr, preexec_fn=lambda: self._prepare(fds, user))
-
-    def _prepare(self, fds, user):
-        act.prepare(self.cgroup, user)
-        if fds is not None:
-            limit_fds(fds)
+                words, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
 
     @property
     def pid(self):
@@ -143,7 +133,10 @@ class Mount:
             raise AssertionError("the mount did not come up: "
                                  + " ".join(self.daemon.arguments) + "\n"
                                  + self.daemon.text())
-        act.run(os.stat, self.path, user=self.user, limit=20)
+        if self.user:
+            act.run(os.stat, self.path, user=self.user, limit=20)
+        else:
+            os.stat(self.path)
 
     def chargers(self):
         return self.target.chargers()
