@@ -10,20 +10,26 @@ from . import settings
 CHUNK = settings.MIB
 
 
-def chunk(seed, number):
-    """The bytes of the number-th MiB of the file that has this seed."""
-    return random.Random(f"{seed}/{number}").randbytes(CHUNK)
+def chunk(seed, number, size=CHUNK):
+    """The first bytes of the number-th MiB of the file that has this seed.
+    They come in words of four, so less of them is the beginning of more."""
+    return random.Random(f"{seed}/{number}").randbytes(-(-size // 4) * 4)[:size]
+
+
+def parts(size):
+    """(number, size) of each MiB of a file, the last of them perhaps less."""
+    for number in range(-(-size // CHUNK)):
+        yield number, min(CHUNK, size - number * CHUNK)
 
 
 def data(size, seed=0):
-    parts = [chunk(seed, n) for n in range(-(-size // CHUNK))]
-    return b"".join(parts)[:size]
+    return b"".join(chunk(seed, n, part) for n, part in parts(size))
 
 
 def write(path, size, seed=0):
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    for number in range(-(-size // CHUNK)):
-        part = chunk(seed, number)[:size - number * CHUNK]
+    for number, length in parts(size):
+        part = chunk(seed, number, length)
         written = os.write(fd, part)
         assert written == len(part), f"{written} of {len(part)} bytes written"
     os.close(fd)
