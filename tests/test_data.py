@@ -12,7 +12,7 @@ from lib import act, content, kernel
 from lib.cgroup import kill
 from lib.control import ctl_json
 from lib.judge import evict
-from lib.settings import KIB, MIB, scaled
+from lib.settings import BRIEF, KIB, LONG, MIB, scaled
 from lib.wait import eventually
 
 MODES = ["io=auto", "io=strict"]
@@ -238,7 +238,7 @@ def read_or_none(path):
 def test_dead_chargers_are_replaced_unseen(covered):
     """kill -9 of the charger, again and again, while files are read and
     written: no client sees an error and every byte is right."""
-    duration, size = scaled(10), 256 * KIB
+    duration, size = 60 if LONG else 2 if BRIEF else 5, 256 * KIB
     for n in range(16):
         content.write(covered.source / f"f{n}", size, n)
     evict(*covered.source.iterdir())

@@ -252,9 +252,9 @@ def count_tree(directory):
 
 
 def test_a_walk_over_more_files_than_descriptors(place):
-    """30,000 inodes are known at a time, by a daemon that may open 1,024
-    files."""
-    number = scaled(30_000)
+    """Ten times as many inodes are known at a time as the daemon may have
+    files open."""
+    number = scaled(10_000)
     for n in range(number):
         if n % 1000 == 0:
             directory = place.source / f"d{n // 1000}"

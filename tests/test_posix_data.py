@@ -999,7 +999,7 @@ def test_leases(a):
     a.read("file")
 
 
-@story(OWNER)
+@story(OWNER, ways=["foreign"])
 def test_nine_thousand_open_files(a):
     """Each a file of its own, all open at once, all readable."""
     number = scaled(9000)

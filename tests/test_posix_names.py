@@ -604,7 +604,7 @@ def all_entries(fd, size=32768):
     return entries
 
 
-@story(OWNER)
+@story(OWNER, ways=["foreign"])
 def test_listing_many_entries(a):
     number = scaled(5000)
     fill(number)
@@ -633,7 +633,7 @@ def test_seeking_in_a_listing(a):
         a.note(f"from {at}", rest == [e[3] for e in entries[at + 1:]])
 
 
-@story(OWNER)
+@story(OWNER, ways=["foreign"])
 def test_removing_while_listing(a):
     """What stays is listed once, what was removed before the listing came to
     it is not demanded, and in the end the directory is empty."""

@@ -15,7 +15,7 @@ from lib.wait import eventually
 
 FILES = 256
 SIZE = 256 * KIB * (2 if settings.SANITIZED else 1)  # chargers are larger, too
-DURATION = 60 if settings.LONG else settings.scaled(15)
+DURATION = 60 if settings.LONG else 2 if settings.BRIEF else 6
 
 
 def read_at_random(directory, seed, duration):
@@ -90,7 +90,7 @@ def test_four_readers_and_a_quarter_of_the_memory(files, figure, mode):
 @pytest.mark.figures
 @pytest.mark.needs_daemon
 def test_mappings_and_a_quarter_of_the_memory(files, figure):
-    duration = DURATION // 3
+    duration = DURATION // 2
     files.cover()
     readers = [files.start(map_at_random, files.mount.path, n, duration,
                            cgroup=c)
@@ -138,6 +138,6 @@ def test_opens_race_for_one_backing(place):
             done += 1
         return done
 
-    children = [place.start(open_and_close, n, 6, cgroup=c) for n, c in
+    children = [place.start(open_and_close, n, DURATION // 2, cgroup=c) for n, c in
                 enumerate([place.reader, place.target, place.other] * 2)]
     assert all(child.result(60) for child in children)

@@ -381,7 +381,7 @@ def write_and_check(path, seed, duration):
 def test_no_byte_is_lost_while_rules_flip(place, figure, mode):
     """Four writers, of the reader's cgroup and of both targets, while their
     files go to and fro."""
-    duration = 20 if settings.LONG else 4
+    duration = 20 if settings.LONG else 2
     names = [f"w{n}" for n in range(4)]
     for n, name in enumerate(names):
         place.put(place.source, name, MIB, seed=n)

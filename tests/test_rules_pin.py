@@ -295,7 +295,7 @@ def test_no_page_leaks_under_pressure(place, figure):
     write_rules(place.source, "pinned* pin")
     place.cover()
     read(place, *pinned_names)
-    duration = 30 if settings.LONG else 8
+    duration = 30 if settings.LONG else 4
     readers = [place.start(thrash, place.mount.path, pinned_names * 10 + others,
                            n, duration, cgroup=c) for n, c in
                enumerate([place.reader, place.other] * 2)]

@@ -283,10 +283,11 @@ class Twins:
         assert one == two, f"native, mount:\n{tree_difference(one, two)}"
 
 
-def story(*users, leeway=None):
+def story(*users, leeway=None, ways=None):
     """Make a test of a function of an Actor; played by root, by a plain user
-    and by one with supplementary groups, unless told by whom. leeway(label,
-    native, seen) says which differences the FUSE protocol imposes."""
+    and by one with supplementary groups, unless told by whom; in each of the
+    ways that a request can go, unless told which. leeway(label, native, seen)
+    says which differences the FUSE protocol imposes."""
     def decorate(function):
         @pytest.mark.parametrize("user", users or tuple(USERS.values()),
                                  ids=lambda u: u.name)
@@ -295,6 +296,8 @@ def story(*users, leeway=None):
         test.__name__ = test.__qualname__ = function.__name__
         test.__doc__ = function.__doc__
         test.__module__ = function.__module__
+        if ways:
+            test = pytest.mark.parametrize("twins", ways, indirect=True)(test)
         return test
     return decorate
 
