@@ -406,6 +406,16 @@ void account_file_decay(struct account_file *file, uint32_t before_s)
 	sweep_uses(file);
 }
 
+void account_file_forget_last_user(struct account_file *file)
+{
+	struct account *last = account_file_last_user(file);
+	struct account_use *use = last ? find_use(file, last) : NULL;
+
+	if (use)
+		forget_use(file, use);
+	sweep_uses(file);
+}
+
 void account_file_clear(struct account_file *file)
 {
 	account_file_charge(file, 0, NULL, 0);

@@ -69,6 +69,9 @@ int account_file_use(struct account_file *file, struct account *account,
 /* Forgets uses that were last seen before @before_s. */
 void account_file_decay(struct account_file *file, uint32_t before_s);
 
+/* Forgets the account that used it last: it had no use of the file. */
+void account_file_forget_last_user(struct account_file *file);
+
 /* Forgets all, and frees what the entry holds; it is empty then. */
 void account_file_clear(struct account_file *file);
 

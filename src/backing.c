@@ -20,6 +20,7 @@ static struct backing *backing_alloc(struct inode *inode)
 	for (int i = 0; i < BACKING_USES; i++)
 		backing->fds[i] = -1;
 	list_init(&backing->idle_link);
+	list_init(&backing->scan.item.link);
 	return backing;
 }
 
@@ -31,6 +32,7 @@ static void backing_free(struct backing *backing)
 		passthrough_unregister(backing->fuse_fd, backing->id);
 	for (int i = 0; i < BACKING_USES; i++)
 		close_fd(backing->fds[i]);
+	shadow_map_free(backing->scan.kept);
 	free(backing);
 }
 
@@ -136,6 +138,17 @@ int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
 	return 0;
 }
 
+/* Those that only scans had open are the first to go. */
+static void park(struct inode_idle *idle, struct backing *backing)
+{
+	bool is_passing = backing->was_scanned && !backing->was_used;
+
+	backing->idle_since_ns = is_passing ? 0 : now_ns();
+	list_add(is_passing ? idle->list.prev : &idle->list,
+		 &backing->idle_link);
+	idle->count++;
+}
+
 /*
  * What is open for writing would keep the file from being executed beside the
  * mount.
@@ -146,7 +159,8 @@ static bool may_stay(const struct inode_table *table,
 	return (backing->fds[BACKING_WRITE] < 0 ||
 		inode_table_limits(table)->keeps_writers) &&
 	       backing->fds[BACKING_DIRECT_READ] < 0 &&
-	       backing->fds[BACKING_DIRECT_WRITE] < 0;
+	       backing->fds[BACKING_DIRECT_WRITE] < 0 &&
+	       backing->fds[BACKING_SCAN] < 0;
 }
 
 /*
@@ -160,9 +174,7 @@ static struct backing *backing_park(struct inode_table *table,
 	struct backing *victim = backing;
 
 	if (may_stay(table, backing)) {
-		backing->idle_since_ns = now_ns();
-		list_add(&idle->list, &backing->idle_link);
-		idle->count++;
+		park(idle, backing);
 		if (idle->count <=
 		    inode_table_limits(table)->idle_backings / IDLE_LISTS)
 			return NULL;
@@ -211,6 +223,7 @@ int backing_special_fd(struct inode_table *table, struct backing *backing,
 		[BACKING_DIRECT_READ] = O_RDONLY | O_DIRECT,
 		[BACKING_DIRECT_WRITE] = O_RDWR | O_DIRECT,
 		[BACKING_QUIET_READ] = O_RDONLY | O_NOATIME,
+		[BACKING_SCAN] = O_RDONLY,
 	};
 	struct inode *inode = backing->inode;
 	cleanup_close int opened = -1;
@@ -227,6 +240,8 @@ int backing_special_fd(struct inode_table *table, struct backing *backing,
 		opened = inode_open(table, inode, flags[use] | O_APPEND);
 	if (opened < 0)
 		return opened;
+	if (use == BACKING_SCAN)
+		posix_fadvise(opened, 0, 0, POSIX_FADV_NOREUSE);
 	inode_lock(table, inode);
 	if (backing->fds[use] < 0)
 		backing->fds[use] = steal_fd(&opened);

@@ -16,6 +16,7 @@
 #define MEMCGFS_BACKING_H
 
 #include "inode.h"
+#include "sweeper.h"
 
 enum backing_use {
 	BACKING_READ,
@@ -23,6 +24,7 @@ enum backing_use {
 	BACKING_DIRECT_READ,
 	BACKING_DIRECT_WRITE,
 	BACKING_QUIET_READ, /* O_NOATIME */
+	BACKING_SCAN, /* with a readahead of its own */
 	BACKING_USES,
 };
 
@@ -34,6 +36,27 @@ struct reservation {
 	uint64_t bytes; /* 0: none */
 };
 
+/*
+ * What those who go once through a file found and did, from the first of
+ * them until it is swept; see charge_scan.c. The inode's lock protects it,
+ * where nothing else is said.
+ */
+struct backing_scan {
+	uint32_t opens; /* theirs, among the backing's */
+	bool is_used; /* by others, since the first of them came */
+	bool is_blind; /* what was resident can't be told: it all stays */
+	bool is_late; /* one of them came as a user */
+	bool is_queued; /* to be swept: the queue has one of the opens */
+	struct sweeper_item item; /* the queue's */
+	uint64_t resident_bytes; /* before the first */
+	struct shadow_map *kept; /* which pages those are; NULL: none */
+	/* Of who reads strictly; these are atomic, and relaxed. */
+	_Atomic bool is_probed; /* whether the next is known */
+	_Atomic bool is_cached; /* the filesystem keeps what it reads */
+	_Atomic uint64_t read_bytes;
+	_Atomic uint64_t swept_bytes; /* up to where, while it is read */
+};
+
 struct backing {
 	struct inode *inode;
 	int fds[BACKING_USES]; /* inode lock to set; then fixed while open */
@@ -41,6 +64,15 @@ struct backing {
 	int fuse_fd;
 	bool no_passthrough; /* inode lock: registering it failed */
 	uint32_t opens; /* inode lock */
+	uint32_t users; /* inode lock: clients' opens that are no scan's */
+	bool was_used; /* inode lock: by a client that is no scanner */
+	bool was_scanned; /* inode lock */
+	/*
+	 * Pages are being dropped. Set before it is seen that nobody has the
+	 * file open; who opens it says so before he looks at this.
+	 */
+	_Atomic bool is_swept;
+	struct backing_scan scan;
 	struct reservation reserved; /* inode lock */
 	_Atomic uint64_t end_bytes; /* the file's end, as far as is known */
 	uint64_t idle_since_ns; /* inode lock */

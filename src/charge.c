@@ -13,6 +13,7 @@
 int charge_new(const struct charge_config *config, struct charge **out)
 {
 	struct charge *charge;
+	int r;
 
 	charge = calloc(1, sizeof(*charge));
 	if (!charge)
@@ -29,14 +30,31 @@ int charge_new(const struct charge_config *config, struct charge **out)
 	charge->sees_flags = config->sees_flags;
 	pthread_mutex_init(&charge->claim_lock, NULL);
 	pthread_cond_init(&charge->claim_ended, NULL);
+	r = sweeper_new(
+		&(struct sweeper_config){
+			.sweep = charge_scan_swept,
+			.userdata = charge,
+		},
+		&charge->sweeper);
+	if (r < 0) {
+		charge_free(charge);
+		return r;
+	}
 	*out = charge;
 	return 0;
+}
+
+void charge_stop(struct charge *charge)
+{
+	if (charge)
+		charge->sweeper = sweeper_free(charge->sweeper);
 }
 
 struct charge *charge_free(struct charge *charge)
 {
 	if (!charge)
 		return NULL;
+	charge_stop(charge);
 	probe_buffer_free(atomic_load(&charge->spare));
 	pthread_cond_destroy(&charge->claim_ended);
 	pthread_mutex_destroy(&charge->claim_lock);
@@ -153,6 +171,7 @@ struct facts_seen {
 	enum shadow_need need;
 	uint64_t size_bytes;
 	uint64_t resident_bytes;
+	bool has_foreign; /* of a scan, that claims nothing; or it isn't known */
 };
 
 static bool host_is_down(const struct binding *binding)
@@ -176,6 +195,9 @@ static enum policy_path choose(const struct charge_file *file,
 		.append = request->flags & O_APPEND && file->writable,
 		.all_owned = all_owned,
 		.size_bytes = seen->size_bytes,
+		.is_scan = file->is_scan,
+		.has_foreign = seen->has_foreign,
+		.in_memory = charge_is_in_memory(charge, request->inode),
 	};
 
 	if (binding->host) {
@@ -183,9 +205,7 @@ static enum policy_path choose(const struct charge_file *file,
 			charge_room(charge, binding->host, file->backing);
 		/* Whom the OOM killer may pick isn't only he who writes. */
 		facts.opener_in_host =
-			(file->writable ?
-				 !charge_is_in_memory(charge, request->inode) :
-				 !all_owned) &&
+			(file->writable ? !facts.in_memory : !all_owned) &&
 			binding->rule.io != POLICY_IO_STRICT &&
 			host_has_thread(binding->host, request->tid);
 	}
@@ -206,6 +226,17 @@ static int prepare(const struct charge_file *file,
 	int r = 0;
 
 	switch (*path) {
+	case POLICY_SCAN_AHEAD:
+		reserve(charge, host, file->backing, seen->size_bytes);
+		r = charge_ahead(charge, file->backing, seen->size_bytes,
+				 SHADOW_NEEDS_PAGES);
+		if (r < 0)
+			*path = POLICY_SCAN;
+		break;
+	case POLICY_SCAN:
+		if (!is_known)
+			stats_add(charge->stats, STATS_unsafe_maps, 1);
+		break;
 	case POLICY_AHEAD:
 	case POLICY_STRICT_AHEAD:
 		reserve(charge, host, file->backing, seen->size_bytes);
@@ -227,7 +258,7 @@ static int prepare(const struct charge_file *file,
 			break;
 		if (is_known)
 			reserve(charge, host, file->backing, seen->size_bytes);
-		if (seen->need == SHADOW_NEEDS_CLAIM)
+		if (seen->need == SHADOW_NEEDS_CLAIM && !file->is_scan)
 			r = charge_claim(charge, file->backing,
 					 seen->size_bytes);
 		break;
@@ -240,7 +271,8 @@ static int prepare(const struct charge_file *file,
 
 static bool path_is_strict(enum policy_path path)
 {
-	return path == POLICY_STRICT || path == POLICY_STRICT_AHEAD;
+	return path == POLICY_STRICT || path == POLICY_STRICT_AHEAD ||
+	       path == POLICY_SCAN;
 }
 
 static void count_open(struct charge *charge, bool strict, bool owned)
@@ -310,6 +342,49 @@ static int see_file(const struct charge_file *file, struct facts_seen *seen)
 	return 0;
 }
 
+/*
+ * What a scan wants to know: whose the pages are that others brought in since
+ * they were last looked at. The bookkeeper asks where that can't be told now.
+ */
+static void see_owners(const struct charge_file *file, struct facts_seen *seen)
+{
+	struct charge *charge = file->charge;
+	struct inode *inode = file->backing->inode;
+	uint64_t resident = 0;
+	int64_t foreign;
+
+	if (seen->need != SHADOW_NEEDS_CLAIM)
+		return;
+	foreign =
+		charge_see(charge, file->backing, seen->size_bytes, &resident);
+	seen->has_foreign = foreign != 0;
+	if (foreign == 0)
+		seen->need = resident < pages_of(seen->size_bytes) ?
+				     SHADOW_NEEDS_PAGES :
+				     SHADOW_NEEDS_NOTHING;
+	if (foreign >= 0)
+		return;
+	inode_lock(charge->table, inode);
+	inode->is_unclear = true;
+	inode_unlock(charge->table, inode);
+}
+
+/* The open of a scan is seen, and what is resident remembered. */
+static void begin_scan(const struct charge_file *file, bool is_first,
+		       struct facts_seen *seen)
+{
+	struct charge_scan_seen scan = {
+		.size_bytes = seen->size_bytes,
+		.resident_bytes = seen->resident_bytes,
+		.is_blind = seen->need == SHADOW_NEEDS_CLAIM &&
+			    !seen->resident_bytes,
+		.is_first = is_first,
+	};
+
+	see_owners(file, seen);
+	charge_scan_begin(file->charge, file->backing, &scan);
+}
+
 static int open_path(const struct charge_file *file,
 		     const struct charge_request *request,
 		     const struct facts_seen *seen, struct charge_reply *reply)
@@ -334,9 +409,12 @@ static int open_path(const struct charge_file *file,
 	r = reply_path(file, path, reply);
 	if (r < 0)
 		return r;
-	/* By passthrough, or by a mapping. */
-	if (seen->binding->host && reply->backing_id && file->readable)
+	/* By passthrough, or by a mapping; but a scan has nothing claimed. */
+	if (seen->binding->host && reply->backing_id && file->readable &&
+	    !seen->has_foreign)
 		charge_expose(charge, file->backing->inode);
+	if (file->is_scan && !reply->direct_io)
+		stats_add(charge->stats, STATS_scan_bytes, seen->size_bytes);
 	count_open(charge, reply->direct_io, seen->binding->host && !is_down);
 	return 0;
 }
@@ -345,7 +423,8 @@ static int open_path(const struct charge_file *file,
 enum {
 	PACKED_READABLE = 1,
 	PACKED_WRITABLE = 2,
-	PACKED_FLAGS = PACKED_READABLE | PACKED_WRITABLE,
+	PACKED_SCAN = 4,
+	PACKED_FLAGS = PACKED_READABLE | PACKED_WRITABLE | PACKED_SCAN,
 };
 _Static_assert(_Alignof(struct backing) > PACKED_FLAGS, "no bits to spare");
 
@@ -353,7 +432,8 @@ uint64_t charge_file_pack(const struct charge_file *file)
 {
 	return (uintptr_t)file->backing |
 	       (file->readable ? PACKED_READABLE : 0) |
-	       (file->writable ? PACKED_WRITABLE : 0);
+	       (file->writable ? PACKED_WRITABLE : 0) |
+	       (file->is_scan ? PACKED_SCAN : 0);
 }
 
 struct charge_file charge_file_unpack(struct charge *charge, uint64_t packed)
@@ -364,6 +444,7 @@ struct charge_file charge_file_unpack(struct charge *charge, uint64_t packed)
 			(struct backing *)(uintptr_t)(packed & ~PACKED_FLAGS),
 		.readable = packed & PACKED_READABLE,
 		.writable = packed & PACKED_WRITABLE,
+		.is_scan = packed & PACKED_SCAN,
 	};
 }
 
@@ -377,10 +458,32 @@ static struct charge_file file_of(struct charge *charge,
 		.writable = mode != O_RDONLY,
 	};
 
+	file.is_scan = policy_is_scan(&binding_of(charge, request->inode)->rule,
+				      request->is_scan, file.writable);
+
 	if (file.readable && file.writable)
 		atomic_store_explicit(&request->inode->attrs_volatile, true,
 				      memory_order_relaxed);
 	return file;
+}
+
+static struct charge_before note_open(const struct charge_file *file,
+				      const struct charge_request *request,
+				      const struct facts_seen *seen)
+{
+	struct charge *charge = file->charge;
+	struct charge_before before = {
+		.resident_bytes = seen->resident_bytes,
+	};
+
+	if (file->is_scan)
+		charge_note_scan(charge, request->inode);
+	else
+		charge_note_open(charge, request, seen->resident_bytes);
+	inode_lock(charge->table, request->inode);
+	before.uses = request->inode->pages->uses;
+	inode_unlock(charge->table, request->inode);
+	return before;
 }
 
 /*
@@ -392,6 +495,7 @@ static int finish_open(const struct charge_file *file,
 		       const struct facts_seen *seen,
 		       struct charge_reply *reply)
 {
+	bool is_first = charge_join(file);
 	struct facts_seen now;
 	int r = 0;
 
@@ -408,14 +512,17 @@ static int finish_open(const struct charge_file *file,
 	if (r == 0 && !seen) {
 		r = see_file(file, &now);
 		seen = &now;
+		if (r == 0 && file->is_scan)
+			begin_scan(file, is_first, &now);
 	}
 	if (r == 0)
 		r = open_path(file, request, seen, reply);
-	if (r < 0)
+	if (r < 0) {
 		charge_close(file);
-	else
-		charge_note_open(file->charge, request, seen->resident_bytes);
-	return r;
+		return r;
+	}
+	reply->before = note_open(file, request, seen);
+	return 0;
 }
 
 int charge_open(struct charge *charge, const struct charge_request *request,
@@ -440,6 +547,7 @@ int charge_create(struct charge *charge, const struct charge_request *request,
 	struct charge_file file = file_of(charge, request);
 	int r;
 
+	file.is_scan = false; /* who makes it has use of it */
 	r = backing_adopt(charge->table, request->inode, fd, &file.backing);
 	return r < 0 ? r : finish_open(&file, request, &empty, reply);
 }
@@ -468,6 +576,10 @@ static bool may_have_grown(const struct charge_file *file)
 
 void charge_close(const struct charge_file *file)
 {
+	if (charge_leave(file)) {
+		charge_scan_close(file);
+		return;
+	}
 	if (may_have_grown(file))
 		charge_count_soon(file->charge, file->backing);
 	charge_close_backing(file->charge, file->backing);

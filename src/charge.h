@@ -48,6 +48,7 @@ struct charge_file {
 	struct backing *backing;
 	bool readable;
 	bool writable;
+	bool is_scan; /* what it brings in isn't kept */
 };
 
 uint64_t charge_file_pack(const struct charge_file *file);
@@ -55,6 +56,9 @@ struct charge_file charge_file_unpack(struct charge *charge, uint64_t packed);
 
 int charge_new(const struct charge_config *config, struct charge **out);
 struct charge *charge_free(struct charge *charge);
+
+/* No more requests come. To be called before the table of the files goes. */
+void charge_stop(struct charge *charge);
 
 /* The table that the files are in, made after the heart that they need. */
 void charge_set_table(struct charge *charge, struct inode_table *table);
@@ -260,9 +264,16 @@ struct charge_request {
 	bool is_scan; /* by one who goes through many files once */
 };
 
+/* What a file was like before an open, for charge_spare(). */
+struct charge_before {
+	uint64_t resident_bytes;
+	uint32_t uses; /* by who isn't a scanner, with this open if it is one */
+};
+
 /* What the client's kernel is to be told. */
 struct charge_reply {
 	struct charge_file file;
+	struct charge_before before;
 	bool direct_io;
 	int backing_id; /* of passthrough; 0: none */
 };
@@ -279,6 +290,14 @@ int charge_create(struct charge *charge, const struct charge_request *request,
 		  int fd, struct charge_reply *reply);
 
 void charge_close(const struct charge_file *file);
+
+/*
+ * Who opened the file then has turned out to be a scanner: what he brought in
+ * goes, and he is no sharer of it, unless somebody else has used it since, or
+ * part of it was there before. The caller holds the inode.
+ */
+void charge_spare(struct charge *charge, struct inode *inode,
+		  const struct charge_before *before);
 
 /* An fd for what neither reads nor writes pages: fsync, lseek, xattrs. */
 int charge_file_fd(const struct charge_file *file);

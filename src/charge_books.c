@@ -60,6 +60,15 @@ static void shrink_foreign(struct account_file *books, uint64_t bytes)
 		account_file_charge(books, 0, parts, books->n_foreign);
 }
 
+static void note_bytes(struct account_file *books, uint64_t bytes)
+{
+	if (bytes >= account_file_foreign(books))
+		account_file_charge(books, bytes - account_file_foreign(books),
+				    books->foreign, books->n_foreign);
+	else
+		shrink_foreign(books, bytes);
+}
+
 /*
  * So many bytes are resident. Those that aren't known to be another's are the
  * host's: who could have brought them in otherwise is looked after elsewhere.
@@ -68,7 +77,6 @@ static void shrink_foreign(struct account_file *books, uint64_t bytes)
 void charge_note_resident(struct inode *inode, uint64_t bytes)
 {
 	struct account_file *books = &inode->pages->account;
-	uint64_t foreign = account_file_foreign(books);
 	uint64_t known = account_file_resident(books);
 	struct account *user;
 
@@ -77,17 +85,30 @@ void charge_note_resident(struct inode *inode, uint64_t bytes)
 	user = bytes > known ? account_file_last_user(books) : NULL;
 	if (user)
 		account_contribute(books->host, user, bytes - known);
-	if (bytes >= foreign)
-		account_file_charge(books, bytes - foreign, books->foreign,
-				    books->n_foreign);
-	else
-		shrink_foreign(books, bytes);
+	note_bytes(books, bytes);
+}
+
+void charge_note_left(struct charge *charge, struct inode *inode,
+		      uint64_t bytes)
+{
+	struct account_file *books = &inode->pages->account;
+
+	inode_lock(charge->table, inode);
+	shadow_forget(&inode->pages->shadow);
+	if (books->host && bytes != account_file_resident(books))
+		note_bytes(books, bytes);
+	inode_unlock(charge->table, inode);
 }
 
 static bool has_entry(const struct inode *inode)
 {
 	return account_file_resident(&inode->pages->account) ||
 	       inode->pages->account.n_uses;
+}
+
+void charge_let_go(struct charge *charge, struct inode *inode)
+{
+	inode_unmark(charge->table, inode, INODE_CHARGED, has_entry);
 }
 
 /* Whether the account is one more of those who share the file. */
@@ -140,6 +161,14 @@ static bool is_one_of_us(struct charge *charge, const struct inode *inode,
 	return pid == getpid() ||
 	       (binding->host &&
 		charger_has_thread(host_charger(binding->host), pid));
+}
+
+void charge_note_scan(struct charge *charge, struct inode *inode)
+{
+	inode_lock(charge->table, inode);
+	charge_set_payer(inode, binding_of(charge, inode)->host);
+	inode_unlock(charge->table, inode);
+	inode_mark(charge->table, inode, INODE_CHARGED);
 }
 
 void charge_note_use(struct charge *charge, struct inode *inode, pid_t pid)
@@ -348,7 +377,7 @@ void charge_recount(struct charge *charge, struct inode *inode)
 	inode_lock(charge->table, inode);
 	account_file_clear(&inode->pages->account);
 	inode_unlock(charge->table, inode);
-	inode_unmark(charge->table, inode, INODE_CHARGED, has_entry);
+	charge_let_go(charge, inode);
 }
 
 void charge_decay(struct charge *charge, struct inode *inode, uint32_t before_s)
@@ -356,5 +385,5 @@ void charge_decay(struct charge *charge, struct inode *inode, uint32_t before_s)
 	inode_lock(charge->table, inode);
 	account_file_decay(&inode->pages->account, before_s);
 	inode_unlock(charge->table, inode);
-	inode_unmark(charge->table, inode, INODE_CHARGED, has_entry);
+	charge_let_go(charge, inode);
 }

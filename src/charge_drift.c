@@ -26,6 +26,11 @@ static bool stays_exposed(const struct inode *inode)
 	return backing_is_open(inode) || inode->is_watched;
 }
 
+void charge_unexpose(struct charge *charge, struct inode *inode)
+{
+	inode_unmark(charge->table, inode, INODE_EXPOSED, stays_exposed);
+}
+
 /* What is known of an exposed file before it is looked at. */
 struct exposure {
 	bool is_open;
@@ -155,6 +160,6 @@ int64_t charge_reconcile(struct charge *charge, struct inode *inode,
 	else if (r < 0)
 		set_watched(charge, inode, true);
 	/* Who opened it meanwhile keeps it where it is. */
-	inode_unmark(charge->table, inode, INODE_EXPOSED, stays_exposed);
+	charge_unexpose(charge, inode);
 	return r;
 }

@@ -91,6 +91,8 @@ static int read_fd(const struct charge_file *file, int flags)
 	if (flags & O_NOATIME)
 		fd = backing_special_fd(table, file->backing,
 					BACKING_QUIET_READ);
+	if (fd < 0 && file->is_scan)
+		fd = backing_special_fd(table, file->backing, BACKING_SCAN);
 	return fd >= 0 ? fd : backing_read_fd(file->backing);
 }
 
@@ -107,6 +109,7 @@ int64_t charge_read(struct charge_read *read)
 	struct charge *charge = read->file.charge;
 	int fd = read_fd(&read->file, read->flags);
 	struct ring_call call;
+	int64_t n;
 
 	if (fd < 0)
 		return fd;
@@ -122,7 +125,14 @@ int64_t charge_read(struct charge_read *read)
 		.buffer = arena_offset(charge->arena, read->data),
 		.flags = read->passes_by ? RWF_DONTCACHE : 0,
 	};
-	return file_call(&read->file, &call);
+	if (!read->file.is_scan || read->flags & O_DIRECT)
+		return file_call(&read->file, &call);
+	call.flags = charge_scan_read_flags(read->file.backing, fd);
+	n = file_call(&read->file, &call);
+	if (n > 0)
+		charge_scan_note_read(&read->file, read->offset + (uint64_t)n,
+				      (uint64_t)n);
+	return n;
 }
 
 int64_t charge_read_pipe(const struct charge_read *read, int pipe_fd)

@@ -47,6 +47,9 @@ static void look_at_paths(struct charge *charge, struct backing *backing,
 		.host_is_down = binding->host &&
 				charger_is_down(host_charger(binding->host)),
 		.readable = true,
+		.is_scan = policy_is_scan(&binding->rule, false, false),
+		.in_memory = charge_is_in_memory(charge, backing->inode),
+		.has_foreign = view->foreign_bytes != 0,
 		.size_bytes = view->size_bytes,
 		.all_owned = view->foreign_bytes == 0 &&
 			     (uint64_t)view->resident_bytes >=

@@ -226,6 +226,22 @@ int charge_claim(struct charge *charge, struct backing *backing,
 	return 0;
 }
 
+int64_t charge_see(struct charge *charge, struct backing *backing,
+		   uint64_t size_bytes, uint64_t *resident_pages)
+{
+	struct host *host = binding_of(charge, backing->inode)->host;
+	struct residency_found found;
+	struct shadow_moment now = charge_moment(charge, host);
+	int r;
+
+	r = charge_look_quickly(charge, backing, &found);
+	if (r < 0)
+		return r;
+	set_shadow(charge, backing->inode, host, size_bytes, &found, &now);
+	*resident_pages = found.resident_pages + found.foreign_pages;
+	return (int64_t)found.foreign_pages;
+}
+
 uint64_t charge_room(struct charge *charge, struct host *host,
 		     struct backing *backing)
 {

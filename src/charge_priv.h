@@ -4,6 +4,7 @@
 #define MEMCGFS_CHARGE_PRIV_H
 
 #include "charge.h"
+#include "sweeper.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -51,6 +52,7 @@ struct charge {
 	 * files whose pages are known to be the host's. */
 	pthread_mutex_t claim_lock;
 	pthread_cond_t claim_ended;
+	struct sweeper *sweeper; /* of what scans leave; NULL: it has ended */
 	/* Of the last probe, for the next; taken and put back by exchange. */
 	_Atomic(struct probe_buffer *) spare;
 	/* Of io=cached; else NULL. */
@@ -210,10 +212,22 @@ void charge_note_owned(struct inode *inode, struct host *host, uint64_t bytes,
 		       uint64_t foreign_bytes);
 void charge_note_resident(struct inode *inode, uint64_t bytes);
 
+/*
+ * So much is resident after what scans brought in was dropped: a part of it
+ * may be gone that a shadow has. The inode's lock is not held in these two, of
+ * which the other forgets an inode that the books have nothing of.
+ */
+void charge_note_left(struct charge *charge, struct inode *inode,
+		      uint64_t bytes);
+void charge_let_go(struct charge *charge, struct inode *inode);
+
 /* An open that went well: who uses the file, and what it has brought in. */
 void charge_note_open(struct charge *charge,
 		      const struct charge_request *request,
 		      uint64_t resident_bytes);
+
+/* The same of a scan, which is no use. */
+void charge_note_scan(struct charge *charge, struct inode *inode);
 
 /* What is resident of the file, as the kernel counts it now. */
 void charge_count(struct charge *charge, const struct backing *backing);
@@ -223,6 +237,9 @@ void charge_count_soon(struct charge *charge, const struct backing *backing);
 
 /* The client may bring in pages of the file by himself from now on. */
 void charge_expose(struct charge *charge, struct inode *inode);
+
+/* None that a client could have brought in is left, if nobody has it open. */
+void charge_unexpose(struct charge *charge, struct inode *inode);
 
 /*
  * Keeps what a probe told of the file's pages, page by page, if some are
@@ -245,6 +262,44 @@ void probe_buffer_free(struct probe_buffer *buffer);
 
 /* Has the file looked at until no page is another's, and nobody maps it. */
 void charge_watch(struct charge *charge, struct inode *inode);
+
+/*
+ * An open of a client begins, before anything is seen of the file: whether it
+ * is the first of the scans that are there. And one ends: whether it is to be
+ * closed as a scan's.
+ */
+bool charge_join(const struct charge_file *file);
+bool charge_leave(const struct charge_file *file);
+
+/* What the open of a scan has seen. */
+struct charge_scan_seen {
+	uint64_t size_bytes;
+	uint64_t resident_bytes;
+	bool is_blind; /* the latter can't be told */
+	bool is_first; /* of the scans that have it open */
+};
+
+/* Remembers what is resident, before the scan brings in more. */
+void charge_scan_begin(struct charge *charge, struct backing *backing,
+		       const struct charge_scan_seen *seen);
+
+/* Ends the open: what scans brought in is dropped soon after the last. */
+void charge_scan_close(const struct charge_file *file);
+
+/* For the sweeper; @userdata is the heart. */
+void charge_scan_swept(void *userdata, struct sweeper_item *item);
+
+/* Strict reads of scans: how, by one of its fds; and what has been read. */
+uint32_t charge_scan_read_flags(struct backing *backing, int fd);
+void charge_scan_note_read(const struct charge_file *file, uint64_t end,
+			   uint64_t bytes);
+
+/*
+ * Looks whose the resident pages are, for the shadow and the books, and leaves
+ * them as they are. Those that are another's, or -errno.
+ */
+int64_t charge_see(struct charge *charge, struct backing *backing,
+		   uint64_t size_bytes, uint64_t *resident_pages);
 
 /* Ends one open of the backing, and what the last one had reserved. */
 void charge_close_backing(struct charge *charge, struct backing *backing);

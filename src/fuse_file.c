@@ -299,7 +299,8 @@ static bool reply_by_pipe(fuse_req_t req, const struct charge_read *read)
 	int64_t n;
 	int fd;
 
-	if (read->flags & O_DIRECT)
+	/* What is passed on by reference can't be dropped. */
+	if (read->flags & O_DIRECT || read->file.is_scan)
 		return false;
 	fd = transport_pipe_begin(read->size);
 	if (fd < 0)

@@ -61,6 +61,7 @@ struct inode_cached {
 struct inode_pages {
 	struct pagecache_shadow shadow;
 	struct account_file account; /* what the books have */
+	uint32_t uses; /* opens so far by clients that are no scanners */
 	struct shadow_map *map; /* whose they are; see charge_residue.c */
 	struct inode *exposed_next; /* while it is marked so */
 	struct inode *exposed_prev;

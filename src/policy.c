@@ -12,6 +12,37 @@ static enum policy_path choose_without_host(const struct policy_rule *rule,
 	return facts->can_passthrough ? POLICY_PASSTHROUGH : POLICY_REFUSE;
 }
 
+/* What is to be kept resident is; and who writes has use of what he wrote. */
+bool policy_is_scan(const struct policy_rule *rule, bool is_scanner,
+		    bool writable)
+{
+	if (!rule->target || rule->pin || writable)
+		return false;
+	return rule->scan == POLICY_SCAN_ALWAYS ||
+	       (is_scanner && rule->scan != POLICY_SCAN_NEVER);
+}
+
+/*
+ * A scan reads what is there as it is, whosever it is, and has nothing moved;
+ * whether the scanner lives in the host is all the same.
+ */
+static enum policy_path choose_for_scan(const struct policy_rule *rule,
+					const struct policy_facts *facts)
+{
+	bool fits = facts->size_bytes <= facts->room_bytes;
+
+	if (rule->io == POLICY_IO_STRICT || !facts->can_passthrough)
+		return POLICY_SCAN;
+	if (facts->in_memory || (facts->all_owned && fits))
+		return POLICY_PASSTHROUGH;
+	/* A page of those that is reclaimed would come back as the reader's. */
+	if (facts->has_foreign || !fits ||
+	    facts->size_bytes > rule->ahead_bytes ||
+	    facts->size_bytes > POLICY_SCAN_AHEAD_BYTES)
+		return POLICY_SCAN;
+	return POLICY_SCAN_AHEAD;
+}
+
 enum policy_path policy_choose(const struct policy_rule *rule,
 			       const struct policy_facts *facts)
 {
@@ -29,6 +60,8 @@ enum policy_path policy_choose(const struct policy_rule *rule,
 	 */
 	if (facts->direct)
 		return POLICY_STRICT;
+	if (facts->is_scan && !facts->writable)
+		return choose_for_scan(rule, facts);
 	if (rule->io != POLICY_IO_STRICT && facts->can_passthrough &&
 	    facts->opener_in_host && !facts->append)
 		return POLICY_PASSTHROUGH;
@@ -39,6 +72,18 @@ enum policy_path policy_choose(const struct policy_rule *rule,
 	if (facts->all_owned && fits)
 		return POLICY_PASSTHROUGH;
 	return ahead ? POLICY_AHEAD : POLICY_STRICT;
+}
+
+static const char *why_scan(const struct policy_rule *rule,
+			    const struct policy_facts *facts)
+{
+	if (rule->io == POLICY_IO_STRICT)
+		return "a scan, and the rule says io=strict";
+	if (!facts->can_passthrough)
+		return "a scan, and this mount has no passthrough";
+	if (facts->has_foreign)
+		return "a scan, which claims nothing";
+	return "a scan, too large to be charged before it is read";
 }
 
 static const char *why_strict(const struct policy_rule *rule,
@@ -74,6 +119,10 @@ const char *policy_why(const struct policy_rule *rule,
 		return "the host can't be used";
 	case POLICY_AHEAD:
 		return "its pages are charged before it is read";
+	case POLICY_SCAN_AHEAD:
+		return "a scan: what it has charged is dropped at its close";
+	case POLICY_SCAN:
+		return why_scan(rule, facts);
 	case POLICY_STRICT:
 	case POLICY_STRICT_AHEAD:
 		return why_strict(rule, facts);
@@ -84,6 +133,10 @@ const char *policy_why(const struct policy_rule *rule,
 	}
 	if (facts->host_is_down)
 		return "the host can't be used, and on_error=opener";
+	if (facts->is_scan && !facts->writable)
+		return facts->all_owned ?
+			       "a scan, and all of its pages are the host's" :
+			       "a scan of what is in memory anyway";
 	return facts->opener_in_host ? "the opener lives in the host" :
 				       "all of its pages are the host's";
 }
@@ -96,6 +149,8 @@ const char *policy_path_name(enum policy_path path)
 		[POLICY_STRICT] = "strict",
 		[POLICY_STRICT_AHEAD] = "strict-ahead",
 		[POLICY_CACHED] = "cached",
+		[POLICY_SCAN_AHEAD] = "scan-ahead",
+		[POLICY_SCAN] = "scan",
 		[POLICY_REFUSE] = "refused",
 	};
 

@@ -51,6 +51,9 @@ struct policy_facts {
 	bool direct; /* O_DIRECT */
 	bool append; /* O_APPEND */
 	bool all_owned; /* every page is resident, and the host's */
+	bool is_scan; /* the opener goes once through many files */
+	bool in_memory; /* the pages are all there is of it, as on a tmpfs */
+	bool has_foreign; /* some pages are another's, or it can't be told */
 	uint64_t size_bytes;
 	/*
 	 * The host's room for this file: half of what its cache may take,
@@ -66,8 +69,20 @@ enum policy_path {
 	POLICY_STRICT, /* through the charger; mapped from the backing */
 	POLICY_STRICT_AHEAD, /* the same, and resident for who maps it */
 	POLICY_CACHED, /* pages of the mount's own; see charge_cached.h */
+	POLICY_SCAN_AHEAD, /* as POLICY_AHEAD, until it is closed */
+	POLICY_SCAN, /* strict, and what is read isn't kept */
 	POLICY_REFUSE,
 };
+
+/*
+ * A scan keeps at most so much of each file that it has open: larger files are
+ * read strictly. Measured: see bench/scan.py.
+ */
+#define POLICY_SCAN_AHEAD_BYTES (UINT64_C(1) << 20)
+
+/* Whether the rule has an open of that kind treated as a scan's. */
+bool policy_is_scan(const struct policy_rule *rule, bool is_scanner,
+		    bool writable);
 
 enum policy_path policy_choose(const struct policy_rule *rule,
 			       const struct policy_facts *facts);

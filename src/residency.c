@@ -310,39 +310,65 @@ static int window_report(const struct window *w, residency_run_fn fn,
 	return 0;
 }
 
+/*
+ * The windows of a range that have resident pages. A sparse file may have 2^50
+ * pages (xfs): what has none is stepped over in steps that double.
+ */
+struct steps {
+	const struct residency_range *range;
+	bool each; /* it can't be told which have none */
+	uint64_t span_pages;
+};
+
+static void steps_begin(struct steps *steps, struct window *w)
+{
+	steps->span_pages = WINDOW_PAGES;
+	w->offset = steps->range->offset / page_bytes() * page_bytes();
+	w->pages = 0;
+}
+
+/* The next window; false: there is none. */
+static bool steps_next(struct steps *steps, struct window *w)
+{
+	const struct residency_range *range = steps->range;
+	uint64_t end = range->offset + range->length;
+	uint64_t size = page_bytes();
+	uint64_t resident = 0;
+
+	for (;;) {
+		w->offset += w->pages * size;
+		if (w->offset >= end)
+			return false;
+		w->pages = pages_of(end - w->offset);
+		if (w->pages > steps->span_pages)
+			w->pages = steps->span_pages;
+		if (steps->each ||
+		    residency_count(range->fd, w->offset, w->pages * size,
+				    &resident) < 0)
+			resident = UINT64_MAX; /* it can't be told */
+		if (!resident) {
+			steps->span_pages *= 2;
+			continue;
+		}
+		steps->span_pages = WINDOW_PAGES;
+		if (w->pages <= WINDOW_PAGES) {
+			w->is_full = resident == w->pages;
+			return true;
+		}
+		w->pages = 0;
+	}
+}
+
 int residency_runs(const struct residency_tables *tables,
 		   const struct residency_range *range, residency_run_fn fn,
 		   void *userdata)
 {
-	uint64_t size = page_bytes();
-	uint64_t end = range->offset + range->length;
-	uint64_t span_pages = WINDOW_PAGES;
-	uint64_t resident = 0;
+	struct steps steps = { .range = range };
 	struct window w;
 	int r;
 
-	/*
-	 * A sparse file may have 2^50 pages (xfs): what has none resident is
-	 * stepped over in steps that double.
-	 */
-	w.offset = range->offset / size * size;
-	for (; w.offset < end; w.offset += w.pages * size) {
-		w.pages = pages_of(end - w.offset);
-		if (w.pages > span_pages)
-			w.pages = span_pages;
-		if (residency_count(range->fd, w.offset, w.pages * size,
-				    &resident) < 0)
-			resident = UINT64_MAX; /* it can't be told */
-		if (!resident) {
-			span_pages *= 2;
-			continue;
-		}
-		span_pages = WINDOW_PAGES;
-		if (w.pages > WINDOW_PAGES) {
-			w.pages = 0;
-			continue;
-		}
-		w.is_full = resident == w.pages;
+	steps_begin(&steps, &w);
+	while (steps_next(&steps, &w)) {
 		r = window_look(tables, range->fd, &w);
 		if (r == 0)
 			r = window_report(&w, fn, userdata);
@@ -350,6 +376,48 @@ int residency_runs(const struct residency_tables *tables,
 			return r;
 	}
 	return 0;
+}
+
+/* -- which are resident, whosever -- */
+
+static int map_spans(const struct window *w, int fd, residency_span_fn fn,
+		     void *userdata)
+{
+	uint64_t first = w->offset / page_bytes();
+	size_t bytes = w->pages * page_bytes();
+	unsigned char resident[WINDOW_PAGES];
+	size_t end;
+	void *map;
+	int r;
+
+	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, (off_t)w->offset);
+	if (map == MAP_FAILED)
+		return -errno;
+	r = mincore(map, bytes, resident) < 0 ? -errno : 0;
+	munmap(map, bytes);
+	for (size_t i = 0; i < w->pages && r >= 0; i = end) {
+		end = i + 1;
+		if (!(resident[i] & 1))
+			continue;
+		while (end < w->pages && resident[end] & 1)
+			end++;
+		r = fn(userdata, first + i, end - i);
+	}
+	return r;
+}
+
+int residency_spans(int fd, uint64_t length, bool each, residency_span_fn fn,
+		    void *userdata)
+{
+	struct residency_range range = { .fd = fd, .length = length };
+	struct steps steps = { .range = &range, .each = each };
+	struct window w;
+	int r = 0;
+
+	steps_begin(&steps, &w);
+	while (r >= 0 && steps_next(&steps, &w))
+		r = map_spans(&w, fd, fn, userdata);
+	return r < 0 ? r : 0;
 }
 
 /* -- one cgroup's pages, and the others -- */

@@ -13,6 +13,7 @@
 #ifndef MEMCGFS_RESIDENCY_H
 #define MEMCGFS_RESIDENCY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -80,6 +81,18 @@ int residency_walk(const struct residency_tables *tables,
 		   const struct residency_range *range, uint64_t memcg_ino,
 		   residency_foreign_fn foreign, void *userdata,
 		   struct residency_found *found);
+
+/* Resident pages, one after another; a negative result ends it. */
+typedef int (*residency_span_fn)(void *userdata, uint64_t first_page,
+				 uint64_t pages);
+
+/*
+ * Tells which of the first @length bytes' pages are resident, without touching
+ * any (mincore(2), which says of a file that the caller may neither own nor
+ * write that all are). @each: parts without any can't be told from a count.
+ */
+int residency_spans(int fd, uint64_t length, bool each, residency_span_fn fn,
+		    void *userdata);
 
 /* Resident pages, one after another, that are alike. */
 struct residency_run {

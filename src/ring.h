@@ -75,7 +75,7 @@ enum ring_op {
 
 struct ring_call {
 	uint32_t op;
-	uint32_t flags; /* writes: RWF_*; fallocate: mode */
+	uint32_t flags; /* reads and writes: RWF_*; fallocate: mode */
 	int32_t fd;
 	int32_t fd2;
 	uint64_t offset;

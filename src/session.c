@@ -378,6 +378,7 @@ static void session_stop(struct session *session)
 	if (session->charge)
 		charge_cached_end(session->charge);
 	rulebook_stop(session->book);
+	charge_stop(session->charge);
 	inode_table_free(session->table);
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);

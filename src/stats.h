@@ -30,6 +30,10 @@
 	X(strict_reads, "reads made by chargers")                              \
 	X(strict_writes, "writes made by chargers")                            \
 	X(splice_reads, "reads into the client's own page cache (sendfile)")   \
+	X(scans, "opens by scanners")                                          \
+	X(scan_bytes, "bytes of files that scans read")                        \
+	X(scan_dropped_bytes, "bytes that scans read and did not keep")        \
+	X(scan_spared_bytes, "bytes that were resident and that scans spared") \
 	X(unsafe_maps, "strict opens whose mappings may charge the mapper")    \
 	X(reader_pages, "pages that readers are charged for now (io=cached)")  \
 	X(recharged_pages, "pages of readers that were let go of")             \

@@ -297,6 +297,25 @@ static void test_decay(void **state)
 	assert_pays(firm->web, 50, 0);
 }
 
+/* Who used it last turns out to have gone through it once. */
+static void test_the_last_use_was_none(void **state)
+{
+	struct firm *firm = *state;
+
+	host(firm, firm->web);
+	charge(firm, 50);
+	use(firm, firm->one, 1000);
+	use(firm, firm->two, 1100);
+	account_file_forget_last_user(&firm->file);
+	assert_int_equal(account_file_sharers(&firm->file), 1);
+	assert_ptr_equal(account_file_sharer(&firm->file, 0), firm->one);
+	assert_int_equal(account_shared(firm->two), 0);
+	account_file_forget_last_user(&firm->file);
+	account_file_forget_last_user(&firm->file);
+	assert_int_equal(account_file_sharers(&firm->file), 0);
+	assert_pays(firm->web, 50, 0);
+}
+
 /* api carries it for one, and no longer for itself. */
 static void test_decay_of_a_carrier(void **state)
 {
@@ -494,6 +513,7 @@ int main(void)
 		at_firm(test_sharers_below_the_host),
 		at_firm(test_sharers_above_the_host),
 		at_firm(test_decay),
+		at_firm(test_the_last_use_was_none),
 		at_firm(test_decay_of_a_carrier),
 		at_firm(test_the_last_user),
 		at_firm(test_another_host),

@@ -38,7 +38,10 @@ enum {
 	NO_PASSTHROUGH = 1 << 4,
 	HOST_IS_DOWN = 1 << 5,
 	DIRECT = 1 << 6,
-	ALL_FACTS = (1 << 7) - 1,
+	SCAN = 1 << 7,
+	HAS_FOREIGN = 1 << 8,
+	IN_MEMORY = 1 << 9,
+	ALL_FACTS = (1 << 10) - 1,
 };
 
 #define SIZE (10 * MIB)
@@ -55,6 +58,9 @@ static struct policy_facts facts_of(unsigned int facts, uint64_t size_bytes,
 		.writable = facts & WRITES,
 		.all_owned = facts & ALL_OWNED,
 		.direct = facts & DIRECT,
+		.is_scan = facts & SCAN,
+		.has_foreign = facts & HAS_FOREIGN,
+		.in_memory = facts & IN_MEMORY,
 		.size_bytes = size_bytes,
 		.room_bytes = room_bytes,
 	};
@@ -145,6 +151,34 @@ static const struct story stories[] = {
 	{ "on_error=opener says nothing of a host that is there", &lenient,
 	  READS, SIZE, ROOM, POLICY_AHEAD },
 
+	{ "a scan of a small file", &by_default, READS | SCAN, MIB, ROOM,
+	  POLICY_SCAN_AHEAD },
+	{ "a scan of one byte more", &by_default, READS | SCAN, MIB + 1, ROOM,
+	  POLICY_SCAN },
+	{ "a scan of what is the host's, however large", &by_default,
+	  READS | SCAN | ALL_OWNED, 500 * MIB, ROOM, POLICY_PASSTHROUGH },
+	{ "a scan of what is the host's, and doesn't fit", &by_default,
+	  READS | SCAN | ALL_OWNED, SIZE, 5 * MIB, POLICY_SCAN },
+	{ "a scan of what is another's", &by_default,
+	  READS | SCAN | HAS_FOREIGN, MIB, ROOM, POLICY_SCAN },
+	{ "a scan by who lives in the host", &by_default,
+	  READS | SCAN | IN_HOST, SIZE, ROOM, POLICY_SCAN },
+	{ "a scan without room", &by_default, READS | SCAN, MIB, MIB - 1,
+	  POLICY_SCAN },
+	{ "a scan, ahead=0", &never_ahead, READS | SCAN, MIB, ROOM,
+	  POLICY_SCAN },
+	{ "a scan of a tmpfs", &by_default,
+	  READS | SCAN | IN_MEMORY | HAS_FOREIGN, SIZE, ROOM,
+	  POLICY_PASSTHROUGH },
+	{ "a scan, io=strict", &strict, READS | SCAN | ALL_OWNED, MIB, ROOM,
+	  POLICY_SCAN },
+	{ "a scan without passthrough", &by_default,
+	  READS | SCAN | NO_PASSTHROUGH, MIB, ROOM, POLICY_SCAN },
+	{ "a scan, O_DIRECT", &by_default, READS | SCAN | DIRECT, MIB, ROOM,
+	  POLICY_STRICT },
+	{ "a scan, no host", &by_default, READS | SCAN | HOST_IS_DOWN, MIB,
+	  ROOM, POLICY_REFUSE },
+
 	{ "@opener", &opener, READS, SIZE, ROOM, POLICY_PASSTHROUGH },
 	{ "@opener, a writer", &opener, WRITES, SIZE, ROOM,
 	  POLICY_PASSTHROUGH },
@@ -180,7 +214,10 @@ static bool may_pass(const struct policy_rule *rule,
 		return rule->on_error == POLICY_OPENER;
 	if (rule->io == POLICY_IO_STRICT || facts->direct)
 		return false;
-	return facts->opener_in_host ||
+	if (facts->is_scan && !facts->writable && facts->in_memory)
+		return true; /* its reads add no page */
+	return (facts->opener_in_host &&
+		!(facts->is_scan && !facts->writable)) ||
 	       (!facts->writable && facts->all_owned &&
 		facts->size_bytes <= facts->room_bytes);
 }
@@ -189,12 +226,21 @@ static void check_promises(const struct policy_rule *rule,
 			   const struct policy_facts *facts)
 {
 	enum policy_path path = policy_choose(rule, facts);
-	bool ahead = path == POLICY_AHEAD || path == POLICY_STRICT_AHEAD;
+	bool is_scan = path == POLICY_SCAN || path == POLICY_SCAN_AHEAD;
+	bool ahead = path == POLICY_AHEAD || path == POLICY_STRICT_AHEAD ||
+		     path == POLICY_SCAN_AHEAD;
 
-	if (path == POLICY_PASSTHROUGH || path == POLICY_AHEAD)
+	if (path == POLICY_PASSTHROUGH || path == POLICY_AHEAD ||
+	    path == POLICY_SCAN_AHEAD)
 		assert_true(facts->can_passthrough);
 	if (path == POLICY_PASSTHROUGH)
 		assert_true(may_pass(rule, facts));
+	if (is_scan)
+		assert_true(facts->is_scan);
+	if (path == POLICY_SCAN_AHEAD) {
+		assert_false(facts->has_foreign);
+		assert_int_equal(rule->io, POLICY_IO_AUTO);
+	}
 	if (path == POLICY_AHEAD) {
 		assert_false(facts->writable);
 		assert_int_equal(rule->io, POLICY_IO_AUTO);
@@ -205,7 +251,7 @@ static void check_promises(const struct policy_rule *rule,
 	}
 	if (path == POLICY_STRICT_AHEAD)
 		assert_true(facts->readable);
-	if (path == POLICY_STRICT || ahead) {
+	if (path == POLICY_STRICT || ahead || is_scan) {
 		assert_non_null(rule->target);
 		assert_false(facts->host_is_down);
 	}
@@ -233,11 +279,30 @@ static unsigned int check_rule(const struct policy_rule *rule)
  */
 static void test_promises(void **state)
 {
-	assert_int_equal(check_rule(&by_default), 128 * 16);
+	assert_int_equal(check_rule(&by_default), 1024 * 16);
 	check_rule(&strict);
 	check_rule(&lenient);
 	check_rule(&never_ahead);
 	check_rule(&opener);
+}
+
+/* By the rule, or by who reads; but no file that is to be there anyway. */
+static void test_whose_opens_are_scans(void **state)
+{
+	struct policy_rule rule = by_default;
+
+	assert_false(policy_is_scan(&rule, false, false));
+	assert_true(policy_is_scan(&rule, true, false));
+	assert_false(policy_is_scan(&rule, true, true));
+	rule.scan = POLICY_SCAN_ALWAYS;
+	assert_true(policy_is_scan(&rule, false, false));
+	assert_false(policy_is_scan(&rule, false, true));
+	rule.pin = true;
+	assert_false(policy_is_scan(&rule, true, false));
+	rule.pin = false;
+	rule.scan = POLICY_SCAN_NEVER;
+	assert_false(policy_is_scan(&rule, true, false));
+	assert_false(policy_is_scan(&opener, true, false));
 }
 
 /* The words that reports use. */
@@ -249,6 +314,8 @@ static void test_names(void **state)
 	assert_string_equal(policy_path_name(POLICY_STRICT), "strict");
 	assert_string_equal(policy_path_name(POLICY_STRICT_AHEAD),
 			    "strict-ahead");
+	assert_string_equal(policy_path_name(POLICY_SCAN_AHEAD), "scan-ahead");
+	assert_string_equal(policy_path_name(POLICY_SCAN), "scan");
 	assert_string_equal(policy_path_name(POLICY_REFUSE), "refused");
 }
 
@@ -257,6 +324,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stories),
 		cmocka_unit_test(test_promises),
+		cmocka_unit_test(test_whose_opens_are_scans),
 		cmocka_unit_test(test_names),
 	};
 

@@ -534,6 +534,54 @@ static void test_runs_tell_owners(void **state)
 	close(fd);
 }
 
+struct spans {
+	uint64_t first[4];
+	uint64_t pages[4];
+	size_t n;
+};
+
+static int note_span(void *userdata, uint64_t first_page, uint64_t pages)
+{
+	struct spans *spans = userdata;
+
+	if (spans->n == 4)
+		return -ENOBUFS;
+	spans->first[spans->n] = first_page;
+	spans->pages[spans->n++] = pages;
+	return 0;
+}
+
+/* Pages 3 to 6 and the last one of 12, with a count and without; none at all. */
+static void test_spans(void **state)
+{
+	struct scratch *scratch = *state;
+	int fd = sparse_file(scratch, 12);
+	uint64_t length = 12 * page_bytes();
+
+	need_evictable(fd);
+	write_pages(fd, 3, 4);
+	write_pages(fd, 11, 1);
+	for (int each = 0; each < 2; each++) {
+		struct spans spans = { .n = 0 };
+
+		assert_int_equal(residency_spans(fd, length, each, note_span,
+						 &spans),
+				 0);
+		assert_int_equal(spans.n, 2);
+		assert_int_equal(spans.first[0], 3);
+		assert_int_equal(spans.pages[0], 4);
+		assert_int_equal(spans.first[1], 11);
+		spans.n = 4;
+		assert_int_equal(residency_spans(fd, length, each, note_span,
+						 &spans),
+				 -ENOBUFS);
+	}
+	assert_int_equal(residency_spans(fd, 3 * page_bytes(), false, note_span,
+					 &(struct spans){ .n = 4 }),
+			 0);
+	close(fd);
+}
+
 #define residency_test(name) \
 	cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
@@ -557,6 +605,7 @@ int main(void)
 		residency_test(test_runs_tell_dirty_pages),
 		residency_test(test_runs_tell_locked_pages),
 		residency_test(test_runs_tell_owners),
+		residency_test(test_spans),
 	};
 
 	return cmocka_run_group_tests_name("residency", tests, NULL, NULL);
