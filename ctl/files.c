@@ -54,8 +54,10 @@ const char *files_line(const json_t *file, unsigned int columns,
 			 "FOREIGN", "SHARERS");
 		return write_line(figures, "HOST", "PATH", columns, line);
 	}
-	snprintf(sharers, sizeof(sharers), "%zu",
-		 json_array_size(json_object_get(file, "sharers")));
+	snprintf(sharers, sizeof(sharers), "%zu%s",
+		 json_array_size(json_object_get(file, "sharers")),
+		 json_is_true(json_object_get(file, "has_more_sharers")) ? "+" :
+									   "");
 	snprintf(figures, sizeof(figures), FIGURES,
 		 field_size(file, "resident_bytes", resident),
 		 field_size(file, "foreign_bytes", foreign), sharers);

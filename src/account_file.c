@@ -55,34 +55,97 @@ static struct account *next_carrier(const struct account_file *file,
 	return up && !account_is_within(file->host, up) ? up : NULL;
 }
 
-/* Makes room for a user and who carries it for him. */
-static int reserve_uses(struct account_file *file, struct account *user)
+/* How many carry it for him; and himself, who may be one of them. */
+static uint32_t count_carriers(const struct account_file *file,
+			       struct account *user)
 {
-	uint32_t missing = !find_use(file, user);
-	struct account_use *uses;
+	struct account *carrier;
+	uint32_t count = 1;
+
+	for (carrier = first_carrier(file, user); carrier;
+	     carrier = next_carrier(file, carrier))
+		count += carrier != user;
+	return count;
+}
+
+/* Those who carry it for a user are told that it is so; no sum changes. */
+static void list_carriers(struct account_file *file, struct account *user)
+{
 	struct account *carrier;
 
 	for (carrier = first_carrier(file, user); carrier;
 	     carrier = next_carrier(file, carrier))
-		missing += carrier != user && !find_use(file, carrier);
-	if (!missing || file->n_uses + missing == 1)
+		get_use(file, carrier)->sharers++;
+}
+
+/* From one user to a list that has room for so many more. */
+static int list_uses(struct account_file *file, uint32_t missing)
+{
+	struct account_use one = file->uses.one;
+	struct account_use *uses;
+
+	missing += count_carriers(file, one.account);
+	uses = calloc(missing, sizeof(*uses));
+	if (!uses)
+		return -ENOMEM;
+	uses[0] = one;
+	file->uses.many = uses;
+	file->has_many = true;
+	list_carriers(file, one.account);
+	return 0;
+}
+
+/* Makes room for a user and who carries it for him. */
+static int reserve_uses(struct account_file *file, struct account *user)
+{
+	struct account_use *uses;
+	uint32_t missing;
+
+	if (!file->n_uses)
 		return 0;
-	uses = realloc(file->has_many ? file->uses.many : NULL,
+	missing = count_carriers(file, user);
+	if (!file->has_many)
+		return list_uses(file, missing);
+	uses = realloc(file->uses.many,
 		       (file->n_uses + missing) * sizeof(*uses));
 	if (!uses)
 		return -ENOMEM;
-	if (!file->has_many && file->n_uses)
-		*uses = file->uses.one;
 	file->uses.many = uses;
-	file->has_many = true;
 	return 0;
+}
+
+static uint32_t count_users(const struct account_file *file)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < file->n_uses; i++)
+		count += uses_of(file)[i].is_user;
+	return count;
+}
+
+/* A list with one user needs none, nor those who carry it for him. */
+static void fold_uses(struct account_file *file)
+{
+	struct account_use *uses = file->uses.many;
+	struct account_use one = { 0 };
+
+	for (uint32_t i = 0; i < file->n_uses; i++) {
+		if (uses[i].is_user)
+			one = uses[i];
+		else
+			account_unref(uses[i].account);
+	}
+	free(uses);
+	one.sharers = 0;
+	file->uses.one = one;
+	file->n_uses = one.account ? 1 : 0;
+	file->has_many = false;
 }
 
 /* Of those who neither use nor carry it any more, nothing is kept. */
 static void sweep_uses(struct account_file *file)
 {
 	struct account_use *uses = uses_of(file);
-	struct account_use last;
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < file->n_uses; i++) {
@@ -91,13 +154,20 @@ static void sweep_uses(struct account_file *file)
 		else
 			account_unref(uses[i].account);
 	}
-	file->n_uses = kept & INT32_MAX;
-	if (!file->has_many || kept > 1)
-		return;
-	last = uses[0];
-	free(uses);
-	file->uses.one = last;
-	file->has_many = false;
+	file->n_uses = kept & (UINT32_MAX >> 2);
+	if (file->has_many && count_users(file) <= 1)
+		fold_uses(file);
+}
+
+/* Without a list: all who carry it for the user. */
+static void change_carriers(struct account_file *file, struct account *user,
+			    int64_t bytes)
+{
+	struct account *carrier;
+
+	for (carrier = first_carrier(file, user); carrier;
+	     carrier = next_carrier(file, carrier))
+		account_change_shared(carrier, bytes);
 }
 
 static void carry(struct account_file *file, struct account *user)
@@ -105,6 +175,10 @@ static void carry(struct account_file *file, struct account *user)
 	int64_t resident = (int64_t)account_file_resident(file);
 	struct account *carrier;
 
+	if (!file->has_many) {
+		change_carriers(file, user, resident);
+		return;
+	}
 	for (carrier = first_carrier(file, user); carrier;
 	     carrier = next_carrier(file, carrier))
 		if (get_use(file, carrier)->sharers++ == 0)
@@ -116,6 +190,10 @@ static void uncarry(struct account_file *file, struct account *user)
 	int64_t resident = (int64_t)account_file_resident(file);
 	struct account *carrier;
 
+	if (!file->has_many) {
+		change_carriers(file, user, -resident);
+		return;
+	}
 	for (carrier = first_carrier(file, user); carrier;
 	     carrier = next_carrier(file, carrier))
 		if (--find_use(file, carrier)->sharers == 0)
@@ -124,7 +202,9 @@ static void uncarry(struct account_file *file, struct account *user)
 
 static void change_carried(struct account_file *file, int64_t bytes)
 {
-	for (uint32_t i = 0; bytes && i < file->n_uses; i++)
+	if (!file->has_many && file->n_uses && bytes)
+		change_carriers(file, file->uses.one.account, bytes);
+	for (uint32_t i = 0; file->has_many && bytes && i < file->n_uses; i++)
 		if (uses_of(file)[i].sharers)
 			account_change_shared(uses_of(file)[i].account, bytes);
 }
@@ -306,6 +386,7 @@ static int take_uses(struct account_file *next, const struct account_file *old)
 		use->last_s = uses_of(old)[i].last_s;
 		carry(next, use->account);
 	}
+	next->has_more = old->has_more;
 	return 0;
 }
 
@@ -363,6 +444,32 @@ int account_file_set_host(struct account_file *file, struct account *host)
 
 /* -- users -- */
 
+static void forget_use(struct account_file *file, struct account_use *use)
+{
+	struct turn turn = { .user = use->account };
+
+	turn_payers(file, &turn);
+	use->is_user = false;
+	uncarry(file, use->account);
+}
+
+/* For one more user: who wasn't seen for longest is forgotten. */
+static void make_way(struct account_file *file)
+{
+	struct account_use *oldest = uses_of(file);
+
+	for (uint32_t i = 1; i < file->n_uses; i++) {
+		struct account_use *use = &uses_of(file)[i];
+
+		if (use->is_user &&
+		    (!oldest->is_user || use->last_s < oldest->last_s))
+			oldest = use;
+	}
+	forget_use(file, oldest);
+	sweep_uses(file);
+	file->has_more = true;
+}
+
 int account_file_use(struct account_file *file, struct account *account,
 		     uint32_t now_s)
 {
@@ -378,6 +485,8 @@ int account_file_use(struct account_file *file, struct account *account,
 	r = reserve_uses(file, account);
 	if (r < 0)
 		return r;
+	if (count_users(file) == ACCOUNT_USERS_MAX)
+		make_way(file);
 	use = get_use(file, account);
 	use->is_user = true;
 	use->last_s = now_s;
@@ -386,22 +495,16 @@ int account_file_use(struct account_file *file, struct account *account,
 	return 0;
 }
 
-static void forget_use(struct account_file *file, struct account_use *use)
-{
-	struct turn turn = { .user = use->account };
-
-	turn_payers(file, &turn);
-	use->is_user = false;
-	uncarry(file, use->account);
-}
-
 void account_file_decay(struct account_file *file, uint32_t before_s)
 {
 	for (uint32_t i = 0; i < file->n_uses; i++) {
 		struct account_use *use = &uses_of(file)[i];
 
-		if (use->is_user && use->last_s < before_s)
-			forget_use(file, use);
+		if (!use->is_user || use->last_s >= before_s)
+			continue;
+		forget_use(file, use);
+		/* Whose place was taken was seen before that. */
+		file->has_more = false;
 	}
 	sweep_uses(file);
 }
@@ -473,4 +576,9 @@ struct account *account_file_last_user(const struct account_file *file)
 			last = use;
 	}
 	return last ? last->account : NULL;
+}
+
+bool account_file_has_more(const struct account_file *file)
+{
+	return file->has_more;
 }

@@ -10,8 +10,14 @@
 #include "accounting.h"
 
 /*
+ * So many users are known of a file at most: they are looked for one after
+ * the other. One more takes the place of who wasn't seen for longest.
+ */
+#define ACCOUNT_USERS_MAX 64
+
+/*
  * Whoever uses the file, and whoever carries it as shared for sharers at or
- * below it. Both are few, and looked for one after the other.
+ * below it.
  */
 struct account_use {
 	struct account *account; /* a reference */
@@ -28,13 +34,18 @@ struct account_file {
 	struct account *host; /* who is to pay; a reference; NULL: nobody */
 	uint64_t host_bytes; /* and pays that */
 	struct account_part *foreign; /* what others pay */
-	union { /* who uses it, and who carries it for them; most have one */
+	/*
+	 * Who uses it, and who carries it for them. Most have one user: then
+	 * those who carry it for him are known without a list.
+	 */
+	union {
 		struct account_use one;
 		struct account_use *many;
 	} uses;
 	uint32_t n_foreign;
-	uint32_t n_uses : 31; /* both kinds */
+	uint32_t n_uses : 30; /* both kinds */
 	uint32_t has_many : 1;
+	uint32_t has_more : 1; /* users than are known */
 };
 
 struct account_part {
@@ -83,6 +94,9 @@ uint64_t account_file_foreign(const struct account_file *file);
 const struct account *account_file_sharer(const struct account_file *file,
 					  size_t n);
 size_t account_file_sharers(const struct account_file *file);
+
+/* Whether there are others, whose place was taken, that may use it still. */
+bool account_file_has_more(const struct account_file *file);
 
 /* Whoever was the last to be seen using it; NULL: nobody uses it. */
 struct account *account_file_last_user(const struct account_file *file);

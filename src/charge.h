@@ -218,6 +218,7 @@ struct charge_entry {
 	size_t n_foreign;
 	struct account **sharers;
 	size_t n_sharers;
+	bool has_more_sharers; /* than are known */
 	const char *reason; /* why foreign ones stayed; NULL: not known */
 };
 

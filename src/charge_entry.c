@@ -58,6 +58,7 @@ static void read_entry(const struct inode *inode, struct charge_entry *entry,
 			break;
 		entry->sharers[entry->n_sharers++] = account_ref(account);
 	}
+	entry->has_more_sharers = account_file_has_more(file);
 	entry->reason = inode->residue_flags ?
 				residency_reason(inode->residue_flags) :
 				NULL;

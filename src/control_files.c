@@ -205,7 +205,7 @@ static int show_row(const struct files *files, const struct row *row,
 		return r;
 	json_array_append_new(
 		array,
-		json_pack("{so sI sI so so so}", "path",
+		json_pack("{so sI sI so so sb so}", "path",
 			  control_show_place(request, row->inode),
 			  "resident_bytes",
 			  (json_int_t)entry.figures.resident_bytes,
@@ -213,7 +213,8 @@ static int show_row(const struct files *files, const struct row *row,
 			  (json_int_t)entry.figures.foreign_bytes, "host",
 			  report_string(entry.host ? account_path(entry.host) :
 						     NULL),
-			  "sharers", show_sharers(&entry), "residue",
+			  "sharers", show_sharers(&entry), "has_more_sharers",
+			  entry.has_more_sharers, "residue",
 			  show_residue(&entry)));
 	charge_entry_clear(&entry);
 	return 0;

@@ -132,6 +132,15 @@ static int get_foreign(struct fuse_front *front, struct inode *inode,
 	return r < 0 ? r : show_bytes(view.foreign_bytes, value);
 }
 
+/* A line of the list; false: there is no room for it. */
+static bool add_line(char value[VALUE_MAX], size_t *len, const char *text)
+{
+	if (*len + strlen(text) + 2 > VALUE_MAX)
+		return false;
+	*len += (size_t)sprintf(value + *len, "%s%s", *len ? "\n" : "", text);
+	return true;
+}
+
 /* A line for each; what there is no room for goes unsaid. */
 static int get_sharers(struct fuse_front *front, struct inode *inode,
 		       char value[VALUE_MAX])
@@ -143,14 +152,11 @@ static int get_sharers(struct fuse_front *front, struct inode *inode,
 	r = charge_read_entry(front->charge, inode, &entry);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < entry.n_sharers; i++) {
-		const char *path = account_path(entry.sharers[i]);
-
-		if (len + strlen(path) + 2 > VALUE_MAX)
+	for (size_t i = 0; i < entry.n_sharers; i++)
+		if (!add_line(value, &len, account_path(entry.sharers[i])))
 			break;
-		len += (size_t)sprintf(value + len, "%s%s", len ? "\n" : "",
-				       path);
-	}
+	if (entry.has_more_sharers)
+		add_line(value, &len, CONTRIBUTORS_OTHERS);
 	charge_entry_clear(&entry);
 	return len ? 0 : -ENODATA;
 }

@@ -33,7 +33,7 @@ ACCOUNTS = [
 
 FILES = [{"path": f"/lib/lib{n}.so", "resident_bytes": (9 - n) * MIB,
           "foreign_bytes": 12 * KIB, "host": "/A", "sharers": ["/A/B", "/A/C"],
-          "residue": []} for n in range(3)]
+          "has_more_sharers": n == 1, "residue": []} for n in range(3)]
 
 HOST = {"target": "/A", "host": "/A", "charger": "running", "restarts": 0,
         "usage_bytes": 48 * MIB, "pinned_bytes": 0, "hosted_bytes": 8 * MIB,
@@ -105,7 +105,7 @@ def test_files(fake):
                            "path": "", "stream": True}
     assert lines == [" RESIDENT   FOREIGN SHARERS  HOST  PATH",
                      "       9M       12K       2  /A  /lib/lib0.so",
-                     "       8M       12K       2  /A  /lib/lib1.so",
+                     "       8M       12K      2+  /A  /lib/lib1.so",
                      "       7M       12K       2  /A  /lib/lib2.so",
                      "3 of 30 files"]
 

@@ -86,6 +86,25 @@ def test_sharers_are_who_has_opened_it(files):
     assert get(mount.path, "sharers") == errno.ENODATA
 
 
+def test_a_crowd_of_sharers(files):
+    """Those that were seen last are known by name, and that there are more."""
+    place, mount = files, files.cover("io=strict")
+    crowd = [place.other.child(f"{n}").create() for n in range(66)]
+    try:
+        for cgroup in crowd[:64]:
+            place.run(actions.pread_at_random, mount / "plain", cgroup=cgroup)
+        assert sorted(get(mount / "plain", "sharers").split("\n")) == \
+            sorted(cgroup.path for cgroup in crowd[:64])
+        for cgroup in crowd[64:]:
+            place.run(actions.pread_at_random, mount / "plain", cgroup=cgroup)
+        known = get(mount / "plain", "sharers").split("\n")
+        assert len(known) == 65 and known[-1] == "others"
+        assert {cgroup.path for cgroup in crowd[64:]} < set(known)
+    finally:
+        for cgroup in crowd:
+            cgroup.dir.rmdir()
+
+
 @pytest.mark.parametrize("mode", ["io=auto", "io=strict"])
 def test_pages_are_the_judges(files, mode):
     """Resident and foreign are what the kernel says of each page."""

@@ -334,6 +334,59 @@ static void test_decay_of_a_carrier(void **state)
 	assert_int_equal(account_shared(firm->api), 50);
 }
 
+/* Who uses it alone, however deep he lives, costs no memory. */
+static void test_a_lonely_user(void **state)
+{
+	struct firm *firm = *state;
+	struct account *deep = books_find(firm->books, "/web/api/a/b/c/d");
+
+	host(firm, firm->web);
+	charge(firm, 50);
+	allocations_left = 0;
+	use(firm, deep, 1);
+	allocations_left = UINT_MAX;
+	assert_int_equal(account_shared(deep), 50);
+	assert_int_equal(account_shared(firm->api), 50);
+	use(firm, firm->one, 2);
+	account_file_decay(&firm->file, 2);
+	assert_int_equal(account_shared(deep), 0);
+	assert_int_equal(account_shared(firm->one), 50);
+	assert_false(firm->file.has_many);
+	account_unref(deep);
+}
+
+/* One more than are known takes the place of who was seen first. */
+static void test_a_crowd_of_users(void **state)
+{
+	struct account *users[ACCOUNT_USERS_MAX + 1];
+	struct firm *firm = *state;
+	char path[32];
+
+	host(firm, firm->web);
+	charge(firm, 50);
+	for (uint32_t i = 0; i <= ACCOUNT_USERS_MAX; i++) {
+		snprintf(path, sizeof(path), "/web/api/user%u", i);
+		users[i] = books_find(firm->books, path);
+		assert_false(account_file_has_more(&firm->file));
+		use(firm, users[i], 100 + i);
+	}
+	assert_true(account_file_has_more(&firm->file));
+	assert_int_equal(account_file_sharers(&firm->file), ACCOUNT_USERS_MAX);
+	assert_int_equal(account_shared(users[0]), 0);
+	assert_int_equal(account_shared(users[1]), 50);
+	assert_int_equal(account_shared(firm->api), 50);
+	host(firm, firm->one);
+	assert_true(account_file_has_more(&firm->file));
+	account_file_decay(&firm->file, 101);
+	assert_true(account_file_has_more(&firm->file));
+	account_file_decay(&firm->file, 102);
+	assert_false(account_file_has_more(&firm->file));
+	assert_int_equal(account_file_sharers(&firm->file),
+			 ACCOUNT_USERS_MAX - 1);
+	for (uint32_t i = 0; i <= ACCOUNT_USERS_MAX; i++)
+		account_unref(users[i]);
+}
+
 /* Who used it last: by the time told, not by the order. */
 static void test_the_last_user(void **state)
 {
@@ -515,6 +568,8 @@ int main(void)
 		at_firm(test_decay),
 		at_firm(test_the_last_use_was_none),
 		at_firm(test_decay_of_a_carrier),
+		at_firm(test_a_lonely_user),
+		at_firm(test_a_crowd_of_users),
 		at_firm(test_the_last_user),
 		at_firm(test_another_host),
 		at_firm(test_no_host),
