@@ -4,10 +4,12 @@
 
 #include "ask.h"
 #include "field.h"
+#include "mounts.h"
 #include "progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void call_show_error(const struct call *call, json_t *answer)
 {
@@ -21,6 +23,30 @@ void call_show_error(const struct call *call, json_t *answer)
 		fprintf(stderr, "memcgfsctl: %s\n", json_string_value(error));
 }
 
+/* A process's number, if that isn't a file here; 0: it is none. */
+static long number_of(const struct call *call)
+{
+	char *end;
+	long pid;
+
+	if (!call->command->about_pid || !call->path ||
+	    access(call->path, F_OK) == 0)
+		return 0;
+	pid = strtol(call->path, &end, 10);
+	return *end || pid <= 0 ? 0 : pid;
+}
+
+/* The mount where the caller is is asked; else the only one there is. */
+static void ask_about(struct question *question, long pid)
+{
+	char inside[PATH_MAX];
+	struct mount mount;
+
+	json_object_set_new(question->more, "pid", json_integer(pid));
+	question->about_path = false;
+	question->path = mounts_find(".", &mount, inside) == 0 ? "." : NULL;
+}
+
 json_t *call_ask(const struct call *call, json_t *more)
 {
 	const struct command *command = call->command;
@@ -32,9 +58,14 @@ json_t *call_ask(const struct call *call, json_t *more)
 		.progress = command->is_long ? progress_show : NULL,
 		.userdata = (void *)command->name,
 	};
+	long pid = number_of(call);
 	char why[ASK_WHY_MAX];
 	json_t *answer;
 
+	if (pid) {
+		question.more = more = more ? more : json_object();
+		ask_about(&question, pid);
+	}
 	answer = ask(&question, why);
 	json_decref(more);
 	if (command->is_long)

@@ -34,6 +34,7 @@ struct command {
 	int min_paths;
 	int max_paths;
 	bool about_path; /* the path says what, not only which mount */
+	bool about_pid; /* or it is a process's number */
 	bool is_long; /* so progress is told */
 	bool is_text; /* the answer is one, whose lines are to stay */
 	/* Prints an answer for people. */

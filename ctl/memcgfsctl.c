@@ -49,12 +49,13 @@ static const struct command commands[] = {
 	},
 	{
 		.name = "explain",
-		.arguments = "PATH...",
+		.arguments = "PATH|PID...",
 		.help = "which rule holds for a file, which cgroup pays, how "
-			"it is read",
+			"it is read; or why a process is a scanner",
 		.min_paths = 1,
 		.max_paths = INT_MAX,
 		.about_path = true,
+		.about_pid = true,
 		.show = show_explain,
 	},
 	{

@@ -50,6 +50,16 @@ static void show_host(const json_t *host)
 	       field_size(host, "pinned_bytes", pinned));
 }
 
+static void show_scanner(const json_t *scanner)
+{
+	char bytes[SIZE_TEXT];
+
+	printf("scanner %s, pid %lld, of %s: %lld files, %s; %s\n",
+	       field_text(scanner, "command"), field_number(scanner, "pid"),
+	       field_text(scanner, "cgroup"), field_number(scanner, "files"),
+	       field_size(scanner, "bytes", bytes), field_text(scanner, "why"));
+}
+
 /* Those that aren't named are another user's, or too many. */
 static void show_refused(const json_t *answer)
 {
@@ -68,6 +78,7 @@ static void show_refused(const json_t *answer)
 void show_status(const json_t *answer, const struct choices *choices)
 {
 	const json_t *hosts = json_object_get(answer, "hosts");
+	const json_t *scanners = json_object_get(answer, "scanners");
 	const json_t *counters = json_object_get(answer, "counters");
 	const char *key;
 	json_t *value;
@@ -79,6 +90,7 @@ void show_status(const json_t *answer, const struct choices *choices)
 	show_degraded(json_object_get(answer, "degraded"));
 	show_paths(answer);
 	json_array_foreach((json_t *)hosts, i, value) show_host(value);
+	json_array_foreach((json_t *)scanners, i, value) show_scanner(value);
 	show_refused(answer);
 	printf("inodes: %lld\n", field_number(answer, "inodes"));
 	json_object_foreach((json_t *)counters, key, value)
@@ -126,7 +138,24 @@ static void show_file(const json_t *answer)
 	       json_is_true(json_object_get(answer, "open")) ? ", open" : "");
 }
 
-void show_explain(const json_t *answer, const struct choices *choices)
+static void show_process(const json_t *answer)
+{
+	const json_t *late = json_object_get(answer, "of_late");
+	const char *key;
+	json_t *value;
+
+	printf("%s, pid %lld, of %s: %s\n  as %s\n  of late:",
+	       field_text(answer, "command"), field_number(answer, "pid"),
+	       field_text(answer, "cgroup"),
+	       json_is_true(json_object_get(answer, "scanner")) ? "a scanner" :
+								  "no scanner",
+	       field_text(answer, "why"));
+	json_object_foreach((json_t *)late, key, value)
+		printf(" %s %lld", key, (long long)json_integer_value(value));
+	putchar('\n');
+}
+
+static void show_place(const json_t *answer)
 {
 	const json_t *rule = json_object_get(answer, "rule");
 	const json_t *said_by = json_object_get(answer, "said_by");
@@ -143,6 +172,14 @@ void show_explain(const json_t *answer, const struct choices *choices)
 	}
 	if (json_object_get(answer, "read"))
 		show_file(answer);
+}
+
+void show_explain(const json_t *answer, const struct choices *choices)
+{
+	if (json_object_get(answer, "pid"))
+		show_process(answer);
+	else
+		show_place(answer);
 }
 
 /* -- metrics -- */

@@ -419,7 +419,13 @@ static int open_path(const struct charge_file *file,
 	return 0;
 }
 
-/* The open's low bits, which an address leaves free. */
+/*
+ * The open's low bits, which an address leaves free, and the high ones, which
+ * none of a process has that hasn't asked for it (mmap(2), 48 bits).
+ */
+#define PACKED_READER_SHIFT 48
+#define PACKED_ADDRESS ((UINT64_C(1) << PACKED_READER_SHIFT) - 1)
+
 enum {
 	PACKED_READABLE = 1,
 	PACKED_WRITABLE = 2,
@@ -431,6 +437,7 @@ _Static_assert(_Alignof(struct backing) > PACKED_FLAGS, "no bits to spare");
 uint64_t charge_file_pack(const struct charge_file *file)
 {
 	return (uintptr_t)file->backing |
+	       (uint64_t)file->reader << PACKED_READER_SHIFT |
 	       (file->readable ? PACKED_READABLE : 0) |
 	       (file->writable ? PACKED_WRITABLE : 0) |
 	       (file->is_scan ? PACKED_SCAN : 0);
@@ -441,10 +448,12 @@ struct charge_file charge_file_unpack(struct charge *charge, uint64_t packed)
 	return (struct charge_file){
 		.charge = charge,
 		.backing =
-			(struct backing *)(uintptr_t)(packed & ~PACKED_FLAGS),
+			(struct backing *)(uintptr_t)(packed & PACKED_ADDRESS &
+						      ~PACKED_FLAGS),
 		.readable = packed & PACKED_READABLE,
 		.writable = packed & PACKED_WRITABLE,
 		.is_scan = packed & PACKED_SCAN,
+		.reader = (uint16_t)(packed >> PACKED_READER_SHIFT),
 	};
 }
 
@@ -522,6 +531,7 @@ static int finish_open(const struct charge_file *file,
 		return r;
 	}
 	reply->before = note_open(file, request, seen);
+	reply->size_bytes = seen->size_bytes;
 	return 0;
 }
 
@@ -583,6 +593,12 @@ void charge_close(const struct charge_file *file)
 	if (may_have_grown(file))
 		charge_count_soon(file->charge, file->backing);
 	charge_close_backing(file->charge, file->backing);
+}
+
+const char *charge_scanners(const struct charge *charge,
+			    const struct inode *inode)
+{
+	return binding_of(charge, inode)->rule.scanners;
 }
 
 int charge_file_fd(const struct charge_file *file)

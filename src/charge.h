@@ -49,6 +49,7 @@ struct charge_file {
 	bool readable;
 	bool writable;
 	bool is_scan; /* what it brings in isn't kept */
+	uint16_t reader; /* the front's: who has it open, see scanners.h */
 };
 
 uint64_t charge_file_pack(const struct charge_file *file);
@@ -277,6 +278,7 @@ struct charge_reply {
 	struct charge_before before;
 	bool direct_io;
 	int backing_id; /* of passthrough; 0: none */
+	uint64_t size_bytes; /* the file's, before */
 };
 
 /*
@@ -299,6 +301,9 @@ void charge_close(const struct charge_file *file);
  */
 void charge_spare(struct charge *charge, struct inode *inode,
 		  const struct charge_before *before);
+/* Who is a scanner of that inode anyway, see scanlist.h; or NULL. It stays. */
+const char *charge_scanners(const struct charge *charge,
+			    const struct inode *inode);
 
 /* An fd for what neither reads nor writes pages: fsync, lseek, xattrs. */
 int charge_file_fd(const struct charge_file *file);

@@ -28,6 +28,7 @@
 
 #include "events.h"
 #include "report.h"
+#include "scanners.h"
 
 #define CONTROL_VERSION 1
 
@@ -41,6 +42,7 @@ struct control_config {
 	struct events *events;
 	struct books *books;
 	const struct cgroup_tree *tree;
+	struct scanners *scanners;
 	/* These two are called by many threads at a time. */
 	void (*report)(void *userdata, struct stats_snapshot *snapshot);
 	/* Reads the mount's rules again; -errno, and the reason is told. */

@@ -142,4 +142,7 @@ int control_run_drop(struct control_request *request);
 int control_run_events(struct control_request *request);
 int control_run_tree(struct control_request *request);
 
+/* What is known of a process, and why it is a scanner or isn't. */
+int control_explain_process(struct control_request *request, json_int_t pid);
+
 #endif

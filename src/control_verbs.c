@@ -191,9 +191,17 @@ static int explain(const struct control_request *request, struct inode *inode)
 
 static int run_explain(struct control_request *request)
 {
+	const json_t *pid = json_object_get(request->asked, "pid");
 	struct inode *inode = NULL;
 	int r;
 
+	if (json_is_integer(pid))
+		return control_explain_process(request,
+					       json_integer_value(pid));
+	if (!request->path)
+		return control_explain(request, -EINVAL,
+				       "\"explain\" needs a \"path\", or the "
+				       "\"pid\" of a process");
 	r = control_find_inode(request, request->path, &inode);
 	if (r < 0)
 		return r;
@@ -212,7 +220,7 @@ static int run_reload(struct control_request *request)
 
 static const struct control_verb verbs[] = {
 	{ .name = "status", .run = run_status },
-	{ .name = "explain", .needs_path = true, .run = run_explain },
+	{ .name = "explain", .run = run_explain },
 	{ .name = "reload", .masters_may = "reload", .run = run_reload },
 	{ .name = "events",
 	  .masters_may = "follow events",

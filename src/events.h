@@ -17,15 +17,16 @@
 struct events;
 
 /* name, what has happened */
-#define EVENTS_KINDS(X)                                                  \
-	X(follow, "who asks is told from now on")                        \
-	X(claim, "foreign pages of a file were dropped or brought back") \
-	X(residue, "foreign pages of a file couldn't be moved")          \
-	X(move, "a file has another host")                               \
-	X(share, "a cgroup uses a file that another pays for")           \
-	X(pin, "a file isn't pinned")                                    \
-	X(charger, "a charger started, died, left or doesn't answer")    \
-	X(degraded, "something isn't as it should be; or it is again")   \
+#define EVENTS_KINDS(X)                                                    \
+	X(follow, "who asks is told from now on")                          \
+	X(claim, "foreign pages of a file were dropped or brought back")   \
+	X(residue, "foreign pages of a file couldn't be moved")            \
+	X(move, "a file has another host")                                 \
+	X(share, "a cgroup uses a file that another pays for")             \
+	X(pin, "a file isn't pinned")                                      \
+	X(charger, "a charger started, died, left or doesn't answer")      \
+	X(degraded, "something isn't as it should be; or it is again")     \
+	X(scanner, "a process goes through many files once; or no longer") \
 	X(rules, "rules were refused, have changed, or were read again")
 
 enum event_kind {

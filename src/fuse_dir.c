@@ -261,7 +261,12 @@ struct dir {
 	DIR *stream;
 	off_t offset; /* of the next entry */
 	struct dirent *pending; /* read, but it didn't fit the last reply */
+	/* Names of files that were read from the start on, for those who look
+	 * for scanners; DIR_LOST: not from there, or not in one go. */
+	uint32_t listed;
 };
+
+#define DIR_LOST UINT32_MAX
 
 static struct dir *dir_of(const struct fuse_file_info *fi)
 {
@@ -299,10 +304,12 @@ static void dir_close(struct dir *dir)
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fuse_front *front = front_of(req);
+	struct inode *inode = front_inode(front, ino);
+	struct scanners_caller caller = front_caller(req);
 	struct dir *dir = NULL;
 	int r;
 
-	r = dir_open(front, front_inode(front, ino), &dir);
+	r = dir_open(front, inode, &dir);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
@@ -310,7 +317,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->fh = (uintptr_t)dir;
 	/* Kept as long as the directory's mtime is: see attr_timeout. */
 	fi->cache_readdir = 1;
-	fi->keep_cache = 1;
+	fi->keep_cache = scanners_open_dir(front->scanners, &caller, inode);
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		dir_close(dir);
 }
@@ -357,6 +364,7 @@ static void dir_seek(struct dir *dir, off_t offset)
 	seekdir(dir->stream, offset);
 	dir->offset = offset;
 	dir->pending = NULL;
+	dir->listed = offset ? DIR_LOST : 0;
 }
 
 /* A reply as it is being filled. */
@@ -368,7 +376,13 @@ struct listing {
 	char *buf;
 	size_t size;
 	size_t used;
+	/* Those in it, for those who look for scanners; or NULL. */
+	struct listings_file *files;
+	uint32_t n_files;
 };
+
+/* Of the smallest entry in a reply, its name included. */
+#define ENTRY_MIN_BYTES 32
 
 static bool is_dot(const char *name)
 {
@@ -420,27 +434,50 @@ static bool listing_add(struct listing *listing, const struct dirent *entry)
 		return false;
 	}
 	listing->used += needed;
+	if (listing->files &&
+	    (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN))
+		listing->files[listing->n_files++] = (struct listings_file){
+			.ino = (uint32_t)entry->d_ino,
+			.name = listings_name(entry->d_name),
+		};
 	return true;
+}
+
+/* What was listed now continues what was listed before. */
+static void tell_scanners(const struct listing *listing, struct dir *dir,
+			  bool is_end)
+{
+	if (!listing->files || dir->listed == DIR_LOST)
+		return;
+	scanners_list(listing->front->scanners, listing->inode, dir->listed,
+		      listing->files, listing->n_files, is_end);
+	dir->listed += listing->n_files;
 }
 
 static void list_and_reply(struct listing *listing, struct dir *dir,
 			   off_t offset)
 {
 	cleanup_free char *buf = malloc(listing->size);
+	cleanup_free struct listings_file *files =
+		calloc(listing->size / ENTRY_MIN_BYTES + 1, sizeof(*files));
 	struct dirent *entry;
+	int r;
 
 	if (!buf) {
 		fuse_reply_err(listing->req, ENOMEM);
 		return;
 	}
 	listing->buf = buf;
+	listing->files = files;
 	dir_seek(dir, offset);
 	while ((entry = dir_peek(dir)) && listing_add(listing, entry)) {
 		dir->offset = entry->d_off;
 		dir->pending = NULL;
 	}
-	if (!entry && errno && !listing->used)
-		fuse_reply_err(listing->req, errno);
+	r = entry ? 0 : errno;
+	tell_scanners(listing, dir, !entry && !r);
+	if (r && !listing->used)
+		fuse_reply_err(listing->req, r);
 	else
 		fuse_reply_buf(listing->req, buf, listing->used);
 }

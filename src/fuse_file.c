@@ -71,30 +71,50 @@ static void fill_info(struct fuse_front *front, struct inode *inode,
 		close_is_silent(inode_device(front->table, inode)->fs_type);
 }
 
+static void close_file(struct fuse_front *front, const struct charge_file *file)
+{
+	charge_close(file);
+	scanners_close(front->scanners, file->reader);
+}
+
 static void run_open(struct fuse_front *front, struct job *job)
 {
+	struct scanners_open open = {
+		.caller = front_caller(job->req),
+		.inode = job->inode,
+		.flags = job->fi.flags,
+		.named = charge_scanners(front->charge, job->inode),
+	};
 	struct charge_request request = {
 		.inode = job->inode,
 		.flags = job->fi.flags,
-		.tid = fuse_req_ctx(job->req)->pid,
+		.tid = open.caller.tid,
 		.kill_priv = kills_priv(job->req, &job->fi),
 	};
 	bool was_volatile = job->inode->attrs_volatile;
+	struct scanners_before before;
 	struct charge_reply reply;
 	int r;
 
+	request.is_scan = scanners_begin_open(front->scanners, &open);
 	r = charge_open(front->charge, &request, &reply);
 	if (r < 0) {
 		fuse_reply_err(job->req, -r);
 		return;
 	}
+	before = (struct scanners_before){
+		.resident_bytes = reply.before.resident_bytes,
+		.uses = reply.before.uses,
+	};
+	reply.file.reader = scanners_end_open(front->scanners, &open,
+					      reply.size_bytes, &before);
 	/* Attributes given out before may not be kept any longer. */
 	if (job->inode->attrs_volatile && !was_volatile)
 		fuse_lowlevel_notify_inval_inode(front->session,
 						 (uintptr_t)job->inode, -1, 0);
 	fill_info(front, job->inode, &reply, &job->fi);
 	if (fuse_reply_open(job->req, &job->fi) == -ENOENT)
-		charge_close(&reply.file);
+		close_file(front, &reply.file);
 }
 
 /* Its rules say before whose gate it waits. */
@@ -229,6 +249,9 @@ static int create_in(struct fuse_front *front, struct job *job)
 
 static void run_create(struct fuse_front *front, struct job *job)
 {
+	struct scanners_caller caller = front_caller(job->req);
+
+	scanners_note_create(front->scanners, &caller, job->inode);
 	adopt_and_reply(front, job, create_in(front, job));
 }
 
@@ -534,7 +557,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			inode_is_named(front->table, front_inode(front, ino),
 				       RULEFILE_NAME);
 
-	charge_close(&file);
+	close_file(front, &file);
 	if (is_rules)
 		rulebook_touch(front->book);
 	fuse_reply_err(req, 0);

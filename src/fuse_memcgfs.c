@@ -101,10 +101,24 @@ int front_lookup(struct fuse_front *front, struct inode *parent,
 	return r;
 }
 
+struct scanners_caller front_caller(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct scanners_caller){ .tid = ctx->pid, .uid = ctx->uid };
+}
+
 void front_note_change(struct fuse_front *front, const char *name)
 {
 	if (strcmp(name, RULEFILE_NAME) == 0)
 		rulebook_touch(front->book);
+}
+
+static void front_note_miss(fuse_req_t req)
+{
+	struct scanners_caller caller = front_caller(req);
+
+	scanners_note_miss(front_of(req)->scanners, &caller);
 }
 
 void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name)
@@ -117,6 +131,8 @@ void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name)
 
 	r = front_lookup(front, parent, name, &inode, &st);
 	if (r < 0) {
+		if (r == -ENOENT)
+			front_note_miss(req);
 		fuse_reply_err(req, -r);
 		return;
 	}
@@ -417,6 +433,7 @@ int fuse_front_new(const struct fuse_front_config *config,
 	front->config = *config;
 	front->charge = config->charge;
 	front->book = config->book;
+	front->scanners = config->scanners;
 	front->table = config->table;
 	front->can_switch = creds_can_switch();
 	front->ops = all_ops;

@@ -8,6 +8,7 @@
 #define MEMCGFS_FUSE_MEMCGFS_H
 
 #include "rulebook.h"
+#include "scanners.h"
 
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
 #include <fuse_lowlevel.h>
@@ -17,6 +18,7 @@ struct fuse_front;
 struct fuse_front_config {
 	struct charge *charge;
 	struct rulebook *book;
+	struct scanners *scanners;
 	struct inode_table *table;
 	bool is_cached; /* the mount's path is io=cached */
 	double attr_timeout; /* seconds */

@@ -14,6 +14,7 @@ struct fuse_front {
 	struct fuse_front_config config;
 	struct charge *charge;
 	struct rulebook *book;
+	struct scanners *scanners;
 	struct inode_table *table;
 	struct fuse_session *session;
 	struct pool *pool;
@@ -38,6 +39,9 @@ struct inode *front_inode(struct fuse_front *front, fuse_ino_t ino);
 /* The attributes to show, from those of the backing; and for how long. */
 double front_show_attr(struct fuse_front *front, struct inode *inode,
 		       struct stat *st);
+
+/* Who makes a request, for those who look for scanners. */
+struct scanners_caller front_caller(fuse_req_t req);
 
 /* The reply's entry for an inode just looked up. */
 void front_fill_entry(struct fuse_front *front, struct inode *inode,

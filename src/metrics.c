@@ -99,6 +99,9 @@ static void write_mount(FILE *out, const struct stats_snapshot *snapshot)
 		    degraded);
 	write_gauge(out, snapshot, "inodes", "Known files and directories.",
 		    snapshot->inodes);
+	write_gauge(out, snapshot, "scanners",
+		    "Processes that go through many files once, now.",
+		    snapshot->n_scanners);
 	write_gauge(out, snapshot, "rules_refused",
 		    "Rule files that are refused.", snapshot->refused_count);
 }

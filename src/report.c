@@ -33,6 +33,26 @@ static void add_host(struct host *host, void *userdata)
 	stats_add_host(userdata, &taken);
 }
 
+static void add_scanner(const struct scanners_view *view, void *userdata)
+{
+	struct stats_scanner taken = {
+		.pid = view->pid,
+		.cgroup = (char *)view->cgroup,
+		.files = view->files,
+		.bytes = view->bytes,
+	};
+
+	memcpy(taken.command, view->command, sizeof(taken.command));
+	memcpy(taken.why, view->why, sizeof(taken.why));
+	stats_add_scanner(userdata, &taken);
+}
+
+_Static_assert(sizeof(((struct stats_scanner *)0)->command) ==
+			       SCANNERS_COMMAND_BYTES &&
+		       sizeof(((struct stats_scanner *)0)->why) ==
+			       SCANNERS_WHY_BYTES,
+	       "they are copied whole");
+
 static void add_refused(const char *reason, void *userdata)
 {
 	stats_add_refused(userdata, reason);
@@ -49,6 +69,8 @@ void report_take(const struct report_source *from,
 	/* Without memory, they go unsaid. */
 	books_view(from->books, &snapshot->accounts, &snapshot->n_accounts);
 	hosts_each(from->hosts, add_host, snapshot);
+	if (from->scanners)
+		scanners_each(from->scanners, add_scanner, snapshot);
 	rulebook_each_refused(from->book, add_refused, snapshot);
 }
 
@@ -90,6 +112,25 @@ static json_t *render_hosts(const struct stats_snapshot *snapshot)
 	for (size_t i = 0; i < snapshot->n_hosts; i++)
 		json_array_append_new(hosts, render_host(&snapshot->hosts[i]));
 	return hosts;
+}
+
+static json_t *render_scanners(const struct stats_snapshot *snapshot)
+{
+	json_t *scanners = json_array();
+
+	for (size_t i = 0; i < snapshot->n_scanners; i++) {
+		const struct stats_scanner *scanner = &snapshot->scanners[i];
+
+		json_array_append_new(
+			scanners,
+			json_pack("{si so so sI sI so}", "pid", scanner->pid,
+				  "command", report_string(scanner->command),
+				  "cgroup", report_string(scanner->cgroup),
+				  "files", (json_int_t)scanner->files, "bytes",
+				  (json_int_t)scanner->bytes, "why",
+				  report_string(scanner->why)));
+	}
+	return scanners;
 }
 
 static json_t *render_refused(const struct stats_snapshot *snapshot)
@@ -139,6 +180,7 @@ void report_render_json(const struct stats_snapshot *snapshot, json_t *object)
 	json_object_set_new(object, "inodes",
 			    json_integer((json_int_t)snapshot->inodes));
 	json_object_set_new(object, "hosts", render_hosts(snapshot));
+	json_object_set_new(object, "scanners", render_scanners(snapshot));
 	json_object_set_new(object, "rules_refused",
 			    json_integer((json_int_t)snapshot->refused_count));
 	json_object_set_new(object, "refused_rules", render_refused(snapshot));

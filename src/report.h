@@ -8,6 +8,7 @@
 #define MEMCGFS_REPORT_H
 
 #include "rulebook.h"
+#include "scanners.h"
 #include "stats.h"
 
 #include <jansson.h>
@@ -20,6 +21,7 @@ struct report_source {
 	struct hosts *hosts;
 	struct rulebook *book;
 	struct books *books;
+	struct scanners *scanners;
 };
 
 /* To be cleared with stats_clear(). */

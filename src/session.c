@@ -76,6 +76,7 @@ static void on_tick(void *userdata)
 
 	backing_expire(session->table, now_ns() - IDLE_BACKING_NS);
 	openers_expire(session->openers, now_ns() - IDLE_OPENER_NS);
+	scanners_expire(session->scanners);
 	if (fuse_session_exited(session->fuse))
 		session_hurry(session);
 	session_tell_degraded(session);
@@ -128,6 +129,36 @@ static int make_table(struct session *session)
 		       0;
 }
 
+/* What it has brought in before it was seen to be a scanner. */
+static void spare(void *userdata, struct inode *inode,
+		  const struct scanners_before *before)
+{
+	struct session *session = userdata;
+	struct charge_before seen = {
+		.resident_bytes = before->resident_bytes,
+		.uses = before->uses,
+	};
+
+	charge_spare(session->charge, inode, &seen);
+}
+
+static int make_scanners(struct session *session)
+{
+	struct scanners_config config = {
+		.table = session->table,
+		.events = session->events,
+		.openers = session->openers,
+		.tree = session->tree,
+		.is_off = session->options.scan == OPTIONS_SCAN_OFF,
+		.spare = spare,
+		.userdata = session,
+	};
+	int r;
+
+	r = scanners_new(&config, &session->scanners);
+	return r < 0 ? log_error_errno(r, "cannot look for scanners") : 0;
+}
+
 static int make_front(struct session *session)
 {
 	const struct options *options = &session->options;
@@ -168,6 +199,7 @@ static int make_front(struct session *session)
 		return r;
 	front.charge = session->charge;
 	front.book = session->book;
+	front.scanners = session->scanners;
 	r = fuse_front_new(&front, &session->front);
 	return r < 0 ? log_error_errno(r, "cannot start") : 0;
 }
@@ -234,6 +266,7 @@ static int start_control(struct session *session)
 		.events = session->events,
 		.books = session->books,
 		.tree = session->tree,
+		.scanners = session->scanners,
 		.report = session_take_report,
 		.reload = session_reload,
 		.userdata = session,
@@ -340,6 +373,8 @@ static int session_start(struct session *session)
 	if (r == 0)
 		r = make_table(session);
 	if (r == 0)
+		r = make_scanners(session);
+	if (r == 0)
 		r = make_front(session);
 	if (r == 0)
 		r = connect_and_mount(session);
@@ -378,6 +413,7 @@ static void session_stop(struct session *session)
 	if (session->charge)
 		charge_cached_end(session->charge);
 	rulebook_stop(session->book);
+	scanners_free(session->scanners);
 	charge_stop(session->charge);
 	inode_table_free(session->table);
 	if (session->fuse)

@@ -45,6 +45,7 @@ struct session {
 	int metrics_fd; /* bound, until there is an exporter; or -1 */
 	struct httpd *httpd; /* NULL: there are no metrics to serve */
 	struct exporter *exporter; /* NULL: nobody is to scrape */
+	struct scanners *scanners;
 	struct fuse_front *front;
 	struct fuse_session *fuse;
 	bool is_mounted;

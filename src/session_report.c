@@ -30,6 +30,7 @@ static struct report_source report_source(struct session *session)
 		.hosts = session->hosts,
 		.book = session->book,
 		.books = session->books,
+		.scanners = session->scanners,
 	};
 }
 

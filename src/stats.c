@@ -71,6 +71,16 @@ void stats_render_text(const struct stats_snapshot *snapshot, char *buf,
 			 host->host, host->target, host->charger,
 			 host->restarts, host->usage_bytes, host->pinned_bytes);
 	}
+	for (size_t i = 0; i < snapshot->n_scanners; i++) {
+		const struct stats_scanner *scanner = &snapshot->scanners[i];
+
+		text_add(&text,
+			 "scanner %s pid %d cgroup %s files %" PRIu64
+			 " bytes %" PRIu64 ": %s\n",
+			 scanner->command, scanner->pid,
+			 scanner->cgroup ? scanner->cgroup : "?",
+			 scanner->files, scanner->bytes, scanner->why);
+	}
 	for (size_t i = 0; i < snapshot->n_refused; i++)
 		text_add(&text, "refused %s\n", snapshot->refused[i]);
 	for (int i = 0; i < STATS_COUNT; i++)
@@ -147,6 +157,21 @@ void stats_add_host(struct stats_snapshot *snapshot,
 	free(added->host);
 }
 
+void stats_add_scanner(struct stats_snapshot *snapshot,
+		       const struct stats_scanner *scanner)
+{
+	struct stats_scanner *scanners, *added;
+
+	scanners = realloc(snapshot->scanners,
+			   (snapshot->n_scanners + 1) * sizeof(*scanners));
+	if (!scanners)
+		return;
+	snapshot->scanners = scanners;
+	added = &scanners[snapshot->n_scanners++];
+	*added = *scanner;
+	added->cgroup = scanner->cgroup ? strdup(scanner->cgroup) : NULL;
+}
+
 void stats_add_refused(struct stats_snapshot *snapshot, const char *reason)
 {
 	char **refused;
@@ -190,14 +215,18 @@ void stats_clear(struct stats_snapshot *snapshot)
 		free(snapshot->hosts[snapshot->n_hosts].target);
 		free(snapshot->hosts[snapshot->n_hosts].host);
 	}
+	while (snapshot->n_scanners)
+		free(snapshot->scanners[--snapshot->n_scanners].cgroup);
 	while (snapshot->n_refused)
 		free(snapshot->refused[--snapshot->n_refused]);
 	books_view_free(snapshot->accounts, snapshot->n_accounts);
 	free(snapshot->hosts);
+	free(snapshot->scanners);
 	free(snapshot->refused);
 	snapshot->accounts = NULL;
 	snapshot->n_accounts = 0;
 	snapshot->hosts = NULL;
+	snapshot->scanners = NULL;
 	snapshot->refused = NULL;
 	snapshot->refused_count = 0;
 }

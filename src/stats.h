@@ -71,6 +71,16 @@ struct stats_host {
 	uint64_t pinned_bytes;
 };
 
+/* A process that goes once through many files, at a moment. */
+struct stats_scanner {
+	int pid;
+	char command[16];
+	char *cgroup; /* NULL: not known */
+	uint64_t files;
+	uint64_t bytes;
+	char why[160];
+};
+
 /* Whether it can be charged to: by a charger that had no work, too. */
 bool stats_host_is_usable(const struct stats_host *host);
 
@@ -98,6 +108,8 @@ struct stats_snapshot {
 	struct stats_host *hosts;
 	size_t n_accounts;
 	struct account_view *accounts; /* parents first */
+	size_t n_scanners;
+	struct stats_scanner *scanners;
 	size_t n_refused;
 	char **refused; /* files of rules, and why */
 	size_t refused_count; /* with those that aren't named */
@@ -107,6 +119,8 @@ struct stats_snapshot {
 /* Adds a copy to the snapshot; without memory it goes unsaid. */
 void stats_add_host(struct stats_snapshot *snapshot,
 		    const struct stats_host *host);
+void stats_add_scanner(struct stats_snapshot *snapshot,
+		       const struct stats_scanner *scanner);
 void stats_add_refused(struct stats_snapshot *snapshot, const char *reason);
 
 /* Keeps those of the refused that @wanted; the count stays. */

@@ -41,7 +41,8 @@ HOST = {"target": "/A", "host": "/A", "charger": "running", "restarts": 0,
 
 STATUS = {"source": "/src", "mountpoint": "/mnt", "memcg": "/A", "pid": 1,
           "io": "auto", "passthrough": True, "why_strict": None, "degraded": [],
-          "inodes": 3, "hosts": [HOST], "rules_refused": 0, "refused_rules": [],
+          "inodes": 3, "hosts": [HOST], "scanners": [], "rules_refused": 0,
+          "refused_rules": [],
           "counters": {"opens_passthrough": 7}}
 
 RESIDUE = {"path": "/a", "owner": "/B", "bytes": 4096, "reason": "mapped",

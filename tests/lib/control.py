@@ -15,7 +15,7 @@ LISTENS = 0x10000  # __SO_ACCEPTCON
 # What scripts rely on.
 STATUS_KEYS = ["counters", "degraded", "hosts", "inodes", "io", "memcg",
                "mountpoint", "passthrough", "pid", "refused_rules",
-               "rules_refused", "source", "version", "why_strict"]
+               "rules_refused", "scanners", "source", "version", "why_strict"]
 HOST_KEYS = ["charger", "foreign_bytes", "host", "hosted_bytes",
              "pinned_bytes", "restarts", "target", "usage_bytes"]
 ACCOUNT_KEYS = ["contributors", "depth", "foreign_bytes", "hosted_bytes",

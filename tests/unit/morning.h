@@ -24,6 +24,17 @@ static struct stats_host hosts[] = {
 	},
 };
 
+static struct stats_scanner scanners[] = {
+	{
+		.pid = 77,
+		.command = "tar",
+		.cgroup = (char[]){ "/backup" },
+		.files = 16,
+		.bytes = 65536,
+		.why = "it walks through directories",
+	},
+};
+
 static char *refused[] = {
 	(char[]){ "b/.memcgfs:3:1: unknown attribute \"mem\"" },
 };
@@ -43,6 +54,8 @@ static inline struct stats_snapshot morning(void)
 		.inodes = 1234,
 		.n_hosts = 2,
 		.hosts = hosts,
+		.n_scanners = 1,
+		.scanners = scanners,
 		.n_refused = 1,
 		.refused = refused,
 		.refused_count = 1,

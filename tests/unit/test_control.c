@@ -94,8 +94,9 @@ static void test_errors(void **state)
 		     "a request needs a \"verb\"");
 	expect_error(true, "{\"verb\":\"frob\"}", EOPNOTSUPP,
 		     "unknown verb \"frob\"");
-	expect_error(true, "{\"verb\":\"explain\"}", EINVAL,
-		     "\"explain\" needs a \"path\"");
+	expect_error(
+		true, "{\"verb\":\"explain\"}", EINVAL,
+		"\"explain\" needs a \"path\", or the \"pid\" of a process");
 	expect_error(true, "{\"verb\":\"explain\",\"path\":[]}", EINVAL,
 		     "\"path\" is to be a string");
 	expect_error(true, "{\"verb\":\"explain\",\"path\":\"a\\u0000b\"}",

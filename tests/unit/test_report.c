@@ -43,6 +43,9 @@ static void test_keys(void **state)
 		"\"charger\":\"away\",\"restarts\":0,\"usage_bytes\":0,"
 		"\"hosted_bytes\":0,\"foreign_bytes\":0,"
 		"\"pinned_bytes\":0}],"
+		"\"scanners\":[{\"pid\":77,\"command\":\"tar\","
+		"\"cgroup\":\"/backup\",\"files\":16,\"bytes\":65536,"
+		"\"why\":\"it walks through directories\"}],"
 		"\"rules_refused\":1,"
 		"\"refused_rules\":[\"b/.memcgfs:3:1: unknown attribute "
 		"\\\"mem\\\"\"]");

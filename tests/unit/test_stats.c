@@ -24,7 +24,9 @@ static void test_report(void **state)
 	assert_line(text, "refused b/.memcgfs:3:1: unknown attribute \"mem\"");
 	assert_line(text, "opens_passthrough 100 (opens that pass through)");
 	assert_line(text, "opens_strict 101 (opens served by the charger)");
-	assert_int_equal(count_lines(text), 7 + STATS_COUNT);
+	assert_line(text, "scanner tar pid 77 cgroup /backup files 16 "
+			  "bytes 65536: it walks through directories");
+	assert_int_equal(count_lines(text), 8 + STATS_COUNT);
 }
 
 static void count(const char *reason, void *userdata)
