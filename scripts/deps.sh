@@ -28,6 +28,8 @@ BUILD=$TOP/build
 NAME=deps
 LOG=$BUILD/deps.log
 PROMETHEUS=$BUILD/prometheus/usr/bin/prometheus
+NGINX=$BUILD/scanners/usr/sbin/nginx
+CLAMSCAN=$BUILD/scanners/usr/bin/clamscan
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C
 . scripts/lib.sh
@@ -73,6 +75,10 @@ packages() {
 	test	git		cmd git
 	test	fio		cmd fio
 	test	rsync		cmd rsync
+	test	ripgrep		cmd rg
+	test	borgbackup	cmd borg
+	test	restic		cmd restic
+	test	libclamav12	file /usr/lib/*/libclamav.so.12
 	test	man-db		cmd man
 	test	mandoc		cmd mandoc
 	test	e2fsprogs	cmd mkfs.ext4
@@ -163,6 +169,7 @@ missing() {
 	fi
 	if wants test; then
 		[[ -x $PROMETHEUS ]] || echo prometheus
+		[[ -x $NGINX && -x $CLAMSCAN ]] || echo nginx clamav
 	fi
 	if wants long; then
 		[[ -d $BUILD/libfuse-src ]] || echo libfuse-src
@@ -302,21 +309,30 @@ provide_libfuse() {
 	fi
 }
 
-# Installed, it would start a service: its programs alone are wanted.
-provide_prometheus() {
-	[[ ! -x $PROMETHEUS ]] || return 0
-	say "fetching prometheus"
-	mkdir "$TMP"/prometheus
-	cd "$TMP"/prometheus
-	"${APT_DOWNLOAD[@]}" prometheus >>"$LOG" 2>&1 </dev/null || {
+# Installed, they would start services: their programs alone are wanted.
+unpack_programs() { # NAME PACKAGE...
+	local name=$1 package
+
+	shift
+	say "fetching $*"
+	mkdir "$TMP/$name"
+	cd "$TMP/$name"
+	"${APT_DOWNLOAD[@]}" "$@" >>"$LOG" 2>&1 </dev/null || {
 		logged "apt-get update" apt_get update
-		logged "fetching prometheus" "${APT_DOWNLOAD[@]}" prometheus
+		logged "fetching $*" "${APT_DOWNLOAD[@]}" "$@"
 	}
 	cd "$TOP"
-	logged "unpacking prometheus" dpkg-deb --extract \
-		"$TMP"/prometheus/prometheus_*.deb "$TMP"/prometheus/all
-	rm -rf "$BUILD"/prometheus
-	mv "$TMP"/prometheus/all "$BUILD"/prometheus
+	for package; do
+		logged "unpacking $package" dpkg-deb --extract \
+			"$TMP/$name/${package}"_*.deb "$TMP/$name"/all
+	done
+	rm -rf "${BUILD:?}/$name"
+	mv "$TMP/$name"/all "$BUILD/$name"
+}
+
+provide_programs() {
+	[[ -x $PROMETHEUS ]] || unpack_programs prometheus prometheus
+	[[ -x $NGINX && -x $CLAMSCAN ]] || unpack_programs scanners nginx clamav
 }
 
 main() {
@@ -355,7 +371,7 @@ main() {
 	apt_install "${packages[@]}"
 	provide_libfuse
 	if wants test; then
-		provide_prometheus
+		provide_programs
 	fi
 	if wants guest; then
 		tests/guest/fetch.sh 9>&-
