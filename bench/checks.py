@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is asked of memcgfs alone: the owner of the pages that exec and
-sendfile bring in, and the memory that it needs itself."""
+"""What is asked after all workloads: of memcgfs the owner of the pages that
+exec and sendfile bring in, of all what the clients and servers are charged."""
 
 import shutil
 import time
 
-from filesystems import default_memcgfs
 from tools import WORKER, progress, run
 
-WALK_FILES = 100_000
 SENT_BYTES = 16 << 20
 STAT_LAG_SECONDS = 2.5      # memory.stat is that late
 
 
 def run_all(bench):
-    checks = {"ownership": {}, "memory": None}
+    checks = {"ownership": {}}
     if "ownership" in bench.args.only:
         for fs in bench.filesystems:
             if fs.is_memcgfs and fs.only is None:
                 checks["ownership"][fs.name] = _ownership(bench, fs)
-    if "memory" in bench.args.only and "memcgfs" in bench.args.fs:
-        checks["memory"] = _memory(bench)
     progress("")
     time.sleep(STAT_LAG_SECONDS)
     checks["charges"] = {fs.name: _charges(bench, fs)
@@ -57,29 +53,3 @@ def _ownership(bench, fs):
         except (RuntimeError, OSError) as error:
             owned[use] = fs.death() or str(error)
     return owned
-
-
-def _memory(bench):
-    """Resident bytes (Pss) of memcgfs and its chargers, before and after a
-    client has walked and opened many files."""
-    fs = default_memcgfs("memcgfs-memory")
-    why = fs.missing()
-    if why:
-        return {"failure": why}
-    progress(f"memory after {WALK_FILES} files")
-    fs.place(bench.top, bench.cgroups)
-    run(WORKER, "fill-tree", f"{fs.source}/many", str(WALK_FILES), "1")
-    bench.drop(fs.source)
-    why = bench.mount(fs)
-    if why:
-        return {"failure": why}
-    try:
-        before, _ = fs.resident_bytes()
-        bench.worker(fs, "walk", f"{fs.mnt}/many")
-        after, processes = fs.resident_bytes()
-    except RuntimeError as error:
-        return {"failure": str(error)}
-    finally:
-        fs.unmount()
-    return {"files": WALK_FILES, "processes": processes,
-            "before_bytes": before, "after_bytes": after}

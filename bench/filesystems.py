@@ -46,14 +46,18 @@ def _mergerfs(target, source, mnt):
 
 class Filesystem:
     """One column. `command` gives the argv of its server, None for native;
-    `only` names the workloads it takes part in, None for all."""
+    `only` names the workloads it takes part in, None for all; `own_pages`: the
+    mount's files have pages of their own, be it beside the backing files' or
+    instead of them."""
 
-    def __init__(self, name, titles, command, only=None, uring=False):
+    def __init__(self, name, titles, command, only=None, uring=False,
+                 own_pages=False):
         self.name = name
         self.titles = titles
         self.command = command
         self.only = only
         self.uring = uring
+        self.own_pages = own_pages
         self.source = self.mnt = self.client = self.daemon = None
         self._process = None
 
@@ -94,9 +98,19 @@ class Filesystem:
         self.daemon = cgroups.make(f"daemon-{self.name}")
 
     def mount(self, worker, target):
-        """Starts the server in its own cgroup; an error string, or None."""
+        """Starts the server in its own cgroup; an error string, or None. A
+        mount keeps the transport that it began with. Were the switch on, a
+        server that takes what it finds would have a faster one than those that
+        must be asked: so it is off for all but who is to have it."""
         if self.command is None:
             return None
+        try:
+            with fuse_uring(self.uring):
+                return self._start(worker, target)
+        except (OSError, RuntimeError) as error:
+            return str(error)
+
+    def _start(self, worker, target):
         argv = [worker, "-g", self.daemon, "exec",
                 *self.command(target, self.source, self.mnt)]
         with open(self._log_path(), "wb") as log:
@@ -167,32 +181,34 @@ class Filesystem:
         return total, processes
 
 
-def default_memcgfs(name):
-    return Filesystem(name, ("memcgfs", ""), memcgfs_with(TIMEOUTS))
+PATHS = (("auto", ()), ("strict", ("io=strict",)), ("cached", ("io=cached",)))
 
 
-def all_filesystems(uring):
-    ahead = "ahead=512M"
-    plain = [
+def _memcgfs(path, options, uring):
+    name = "memcgfs" if path == "auto" else f"memcgfs-{path}"
+    options = ("ahead=512M", TIMEOUTS, *options)
+    if uring:
+        return Filesystem(f"{name}-uring", (f"{path},", "io_uring"),
+                          memcgfs_with(*options, "io_uring"), uring=True,
+                          own_pages=path == "cached")
+    return Filesystem(name, ("memcgfs", path), memcgfs_with(*options),
+                      own_pages=path == "cached")
+
+
+def all_filesystems():
+    return [
         Filesystem("native", ("native", ""), None),
-        Filesystem("memcgfs", ("memcgfs", "auto"),
-                   memcgfs_with(ahead, TIMEOUTS)),
-        Filesystem("memcgfs-strict", ("memcgfs", "strict"),
-                   memcgfs_with(ahead, "io=strict", TIMEOUTS)),
+        *(_memcgfs(*path, uring) for uring in (False, True) for path in PATHS),
         Filesystem("passthrough_hp", ("passthr-", "ough_hp"),
                    _passthrough_hp("allow_other")),
-        Filesystem("bindfs", ("bindfs", ""), _bindfs),
-        Filesystem("mergerfs", ("mergerfs", ""), _mergerfs),
-        Filesystem("memcgfs-1s", ("memcgfs", "1 s"), memcgfs_with(ahead),
-                   only=("stat", "find")),
-    ]
-    over_uring = [
-        Filesystem("memcgfs-uring", ("memcgfs", "io_uring"),
-                   memcgfs_with(ahead, TIMEOUTS, "io_uring"), uring=True),
-        Filesystem("passthrough_hp-uring", ("pass._hp", "io_uring"),
+        Filesystem("passthrough_hp-uring", ("pass._hp,", "io_uring"),
                    _passthrough_hp("allow_other,io_uring"), uring=True),
+        Filesystem("bindfs", ("bindfs", ""), _bindfs, own_pages=True),
+        Filesystem("mergerfs", ("mergerfs", ""), _mergerfs,
+                   own_pages=True),
+        Filesystem("memcgfs-1s", ("memcgfs", "1 s"),
+                   memcgfs_with("ahead=512M"), only=("stat", "find")),
     ]
-    return plain + (over_uring if uring else [])
 
 
 @contextlib.contextmanager
@@ -203,8 +219,8 @@ def fuse_uring(enabled):
             before = switch.read().strip()
     except OSError:
         if enabled:
-            raise RuntimeError("the kernel has no FUSE over io_uring "
-                               f"({URING_SWITCH})") from None
+            raise OSError("the kernel has no FUSE over io_uring "
+                          f"({URING_SWITCH})") from None
         yield
         return
     wanted = "Y" if enabled else "N"

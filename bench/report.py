@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From what was measured: the table, the JSON file, the figures to reach."""
+"""From what was measured: the table and the JSON file."""
 
 import datetime
 import json
@@ -12,33 +12,8 @@ import textwrap
 from filesystems import TIMEOUT
 from workloads import WORKLOADS
 
-LABEL, FIRST, COLUMN = 16, 12, 10
+LABEL, FIRST, COLUMN = 20, 12, 10
 MIB = 1 << 20
-
-READS = ("randread", "read128k", "read1m", "mmap", "cold1m", "openread", "grep")
-WRITES = ("randwrite", "write1m", "tar")
-
-# What is to be at least how much of what: (words, workload, who, of whom, bound)
-RATIOS = (
-    ("4k random read", "randread", "memcgfs", "native", 0.90),
-    ("128k read", "read128k", "memcgfs", "native", 0.95),
-    ("1M read", "read1m", "memcgfs", "native", 0.95),
-    ("mmap read", "mmap", "memcgfs", "native", 0.95),
-    ("cold 1M read", "cold1m", "memcgfs", "native", 0.95),
-    ("strict 1M read", "read1m", "memcgfs-strict", "native", 0.50),
-    ("strict 1M write", "write1m", "memcgfs-strict", "native", 0.50),
-    ("4k random write", "randwrite", "memcgfs", "passthrough_hp", 1.00),
-    ("open+read+close", "openread", "memcgfs", "passthrough_hp", 1.00),
-    ("create+unlink", "create", "memcgfs", "passthrough_hp", 1.00),
-    ("stat", "stat", "memcgfs", "passthrough_hp", 1.00),
-    ("find", "find", "memcgfs", "passthrough_hp", 1.00),
-    ("4k random write", "randwrite", "memcgfs-uring", "passthrough_hp-uring", 1.00),
-    ("open+read+close", "openread", "memcgfs-uring", "passthrough_hp-uring", 1.00),
-    ("create+unlink", "create", "memcgfs-uring", "passthrough_hp-uring", 1.00),
-    ("stat", "stat", "memcgfs-uring", "passthrough_hp-uring", 1.00),
-    ("find", "find", "memcgfs-uring", "passthrough_hp-uring", 1.00),
-)
-RESIDENT_BOUND_BYTES = 40 * MIB
 
 
 class Cell:
@@ -48,20 +23,26 @@ class Cell:
         self.rates = []
         self.parts = []
         self.owned = []         # percent; None where no page is concerned
+        self.copies = []        # bytes of pages a byte of data, if looked for
         self.failures = []
 
-    def add(self, rate, parts, owned):
+    def add(self, rate, parts, owned=None, copies=None):
         self.rates.append(rate)
         self.parts.append(parts)
         self.owned.append(owned)
+        self.copies.append(copies)
 
     def add_failure(self, text):
-        self.add(None, None, None)
+        self.add(None, None)
         self.failures.append(text)
 
     def least_owned(self):
         known = [owned for owned in self.owned if owned is not None]
         return min(known) if known else None
+
+    def most_copies(self):
+        known = [copies for copies in self.copies if copies is not None]
+        return max(known) if known else None
 
 
 class Spread:
@@ -114,9 +95,10 @@ def print_header(known, bench):
           f"{known['cpu']}, {known['cpus']} CPUs, "
           f"{known['memory_bytes'] >> 30} GiB  {known['backing']}")
     print(textwrap.fill(
-        f"Ratios to native, the median of {known['rounds']} interleaved rounds, "
-        "and the share of the files' resident pages that the target owns; below "
-        "it the lowest and highest round. All servers let the kernel keep names "
+        f"Ratios to native, the median of up to {known['rounds']} interleaved "
+        "rounds, and the share of the files' resident pages that the target "
+        "owns; below it the lowest and highest round, and GiB of page cache for "
+        "each GiB of data, all copies and whatever else was read for it. All servers let the kernel keep names "
         f"and attributes for {TIMEOUT:,} s, as passthrough_hp has built in.",
         80))
     for name, why in bench.left_out.items():
@@ -140,13 +122,17 @@ def _print_line(label, texts):
 
 def print_row(workload, cells, filesystems):
     shown = _columns(filesystems)
-    upper, lower = [], []
+    upper, lower, copies = [], [], []
     for fs in shown:
         texts = _native_texts if fs.command is None else _ratio_texts
         for line, text in zip((upper, lower), texts(cells, fs)):
             line.append(text)
+        most = cells[fs.name].most_copies()
+        copies.append("" if most is None else f"{most:.2f}")
     _print_line(workload.title, upper)
     _print_line("  " + workload.unit, lower)
+    if any(copies):
+        _print_line("  GiB a GiB", copies)
     for fs in filesystems:
         if fs.only and fs.name in cells:
             print(f"  {' '.join(fs.titles)}: "
@@ -187,7 +173,7 @@ def _short(value):
 
 # ---- the end ----
 
-def print_end(bench, found, lines):
+def print_end(bench, found):
     shown = _columns(bench.filesystems)
     for title, key, unit in (
             ("Pages of the backing files in the end", "backing_pages", 1),
@@ -199,90 +185,6 @@ def print_end(bench, found, lines):
             _print_line(f"  of the {who}",
                         [str(found["charges"][fs.name][who][key] // unit)
                          for fs in shown])
-    print("\nFigures to reach")
-    for line in lines:
-        print(textwrap.fill(f"  {line['verdict']:<13}{line['text']}", 80,
-                            subsequent_indent=" " * 15))
-
-
-def figures(bench, found):
-    """[{verdict: reached, not reached or not measured; text}]"""
-    lines = []
-    for fs in bench.filesystems:
-        if fs.is_memcgfs and fs.only is None:
-            lines.append(_ownership(bench, fs, found))
-            lines.append(_server_charge(fs, found))
-    names = [fs.name for fs in bench.filesystems]
-    for words, workload, who, base, bound in RATIOS:
-        if workload in bench.results and (who in names or "uring" not in who):
-            lines.append(_ratio_line(bench, words, workload, who, base, bound))
-    if "memory" in bench.args.only:
-        lines.append(_memory(found["memory"]))
-    return lines
-
-
-def _line(verdict, text):
-    words = {True: "reached", False: "not reached", None: "not measured"}
-    return {"verdict": words[verdict], "text": text}
-
-
-def _ratio_line(bench, words, workload, who, base, bound):
-    title = f"{words}, {who} >= {bound:.2f} of {base}"
-    value = ratio(bench.results.get(workload, {}), who, base)
-    if value is None:
-        return _line(None, title)
-    return _line(value.median >= bound, f"{title}: {value}")
-
-
-def _ownership(bench, fs, found):
-    """Every page, in every round; also of exec and sendfile. Where no page
-    is resident afterwards, none is charged to anybody."""
-    short, n = [], 0
-    for workload in READS + WRITES + ("mix",):
-        cell = bench.results.get(workload, {}).get(fs.name)
-        if not cell:
-            continue
-        n += 1
-        owned = cell.least_owned()
-        if cell.failures or owned not in (100, None):
-            short.append(f"{workload} {_percent(owned)}")
-    for use, owned in found["ownership"].get(fs.name, {}).items():
-        n += 1
-        if owned not in (100, None):
-            short.append(f"{use} {_percent(owned)}")
-    title = f"{fs.name}: the target owns 100% of the pages of {n} workloads"
-    if not n:
-        return _line(None, title)
-    return _line(not short, f"{title}{': ' if short else ''}{', '.join(short)}")
-
-
-def _percent(owned):
-    """Rounded down: 100 means all pages, not nearly all."""
-    if not isinstance(owned, (int, float)):
-        return f"failed ({owned})" if owned else "failed"
-    return f"{math.floor(owned * 100) / 100:g}%"
-
-
-def _server_charge(fs, found):
-    charge = found["charges"][fs.name]["server"]
-    return _line(charge["backing_pages"] == 0,
-                 f"{fs.name}: the daemon owns no page of the files: "
-                 f"{charge['backing_pages']} (its cgroup's file charge, the "
-                 "backing filesystem's own blocks included: "
-                 f"{charge['file_bytes'] >> 10} KiB)")
-
-
-def _memory(memory):
-    title = f"memory of daemon and chargers <= {RESIDENT_BOUND_BYTES // MIB} MiB"
-    if not memory:
-        return _line(None, title)
-    if "failure" in memory:
-        return _line(None, f"{title}: {memory['failure']}")
-    return _line(memory["after_bytes"] <= RESIDENT_BOUND_BYTES,
-                 f"{title} after opening {memory['files']:,} files: "
-                 f"{memory['after_bytes'] / MIB:.1f} MiB in "
-                 f"{memory['processes']} processes "
-                 f"({memory['before_bytes'] / MIB:.1f} before)")
 
 
 # ---- JSON ----
@@ -303,7 +205,7 @@ def _cells(cells):
     for name, cell in cells.items():
         rates, to_native = spread(cell.rates), ratio(cells, name, "native")
         out[name] = {"rates": cell.rates, "parts": cell.parts,
-                     "owned_percent": cell.owned, "failures": cell.failures,
-                     "rate": rates and rates.as_dict(),
+                     "owned_percent": cell.owned, "copies": cell.copies,
+                     "failures": cell.failures, "rate": rates and rates.as_dict(),
                      "ratio": to_native and to_native.as_dict()}
     return out

@@ -2,6 +2,7 @@
 """Where things are, and how helpers are compiled and run."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -9,28 +10,42 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(os.path.dirname(HERE), "build")
 WORKER = f"{BUILD}/bench/worker"
 PAGES = f"{BUILD}/bench/pages"
-HELPER_SECONDS = 180        # longer than any takes: then it hangs
+CTL = f"{BUILD}/memcgfsctl"
+HELPER_SECONDS = 120        # longer than any takes: then it hangs
 
 
 def compile_helpers():
     os.makedirs(f"{BUILD}/bench", exist_ok=True)
     for source, program in ((f"{HERE}/worker.c", WORKER),
                             (f"{HERE}/../demo/pages.c", PAGES)):
-        subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-o",
-                        program, source], check=True)
+        subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-O2",
+                        "-pthread", "-o", program, source], check=True)
 
 
-def run(*argv):
-    """The output of a command; a RuntimeError with its last words."""
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True,
-                              timeout=HELPER_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"no end after {HELPER_SECONDS} s") from None
-    if done.returncode:
-        raise RuntimeError((done.stderr.strip() or f"{argv[0]} failed")
+def run(*argv, seconds=HELPER_SECONDS):
+    """The output of a command; a RuntimeError with its last words. Whatever
+    it has started ends with it, also where we are interrupted."""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, text=True,
+                          start_new_session=True) as process:
+        try:
+            out, words = process.communicate(timeout=seconds)
+        except BaseException as error:
+            _kill_group(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise RuntimeError(f"no end after {seconds} s") from None
+            raise
+    if process.returncode:
+        raise RuntimeError((words.strip() or f"{argv[0]} failed")
                            .split("\n")[-1])
-    return done.stdout
+    return out
+
+
+def _kill_group(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def first_line(*argv):

@@ -7,13 +7,14 @@
  * It enters CGROUP (a directory of the cgroup tree) first. Unless a verb does
  * a fixed amount of work, its loop runs SECONDS after an untimed first pass
  * that makes everything resident. It prints one rate, in bytes or operations a
- * second; mix prints three. What is written is synced after the clock stops.
+ * second, of all its threads or processes together; mix prints three. What is written is synced after the clock stops.
  */
 #define _GNU_SOURCE
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,12 +31,13 @@
 #define GLANCE_BYTES (64 * 1024)
 #define LARGE_BLOCK (1 << 20)
 #define FILES_PER_DIR 100
+#define MAX_AT_ONCE 64
 #define MIX_READERS 4
 #define MIX_WRITERS 2
 #define MIX_METADATA 2
 
 static double box_seconds = 0.5;
-static char block[LARGE_BLOCK] __attribute__((aligned(4096)));
+static _Thread_local char block[LARGE_BLOCK] __attribute__((aligned(4096)));
 
 /* ---- time, random numbers, files ---- */
 
@@ -49,7 +51,7 @@ static double now_seconds(void)
 
 static uint64_t next_random(void)
 {
-	static uint64_t x = 88172645463325252ull;
+	static _Thread_local uint64_t x = 88172645463325252ull;
 
 	x ^= x << 13;
 	x ^= x >> 7;
@@ -166,6 +168,47 @@ static double randread(char **args)
 
 	read_pass(fd, LARGE_BLOCK);
 	return random_blocks(fd, read_block);
+}
+
+struct reader {
+	pthread_t thread;
+	int fd, who;
+	double rate;
+};
+
+static void *reader_run(void *arg)
+{
+	struct reader *r = arg;
+
+	for (int i = 0; i <= r->who; i++)
+		next_random();
+	r->rate = random_blocks(r->fd, read_block);
+	return NULL;
+}
+
+/* Threads of one process, which share an open file. */
+static double randreads(char **args)
+{
+	int n = atoi(args[0]), fd = open_or_die(args[1], O_RDONLY);
+	struct reader readers[MAX_AT_ONCE];
+	double rate = 0;
+
+	if (n < 1 || n > MAX_AT_ONCE)
+		errx(1, "%d threads", n);
+	read_pass(fd, LARGE_BLOCK);
+	for (int i = 0; i < n; i++) {
+		struct reader *r = &readers[i];
+
+		*r = (struct reader){ .fd = fd, .who = i };
+		errno = pthread_create(&r->thread, NULL, reader_run, r);
+		if (errno)
+			err(1, "pthread_create");
+	}
+	for (int i = 0; i < n; i++) {
+		pthread_join(readers[i].thread, NULL);
+		rate += readers[i].rate;
+	}
+	return rate;
 }
 
 static double randwrite(char **args)
@@ -415,7 +458,74 @@ static double time_warm(char **args)
 	return n / seconds;
 }
 
-/* ---- eight processes at once ---- */
+static double fill_tree(char **args);
+
+/* The tree is made through the mount, and not timed. */
+static double remove_tree(char **args)
+{
+	char *tree[] = { args[0], args[1], "4096", NULL };
+	char *command[] = { "rm", "-rf", args[0], NULL };
+	double start;
+
+	fill_tree(tree);
+	start = now_seconds();
+	run_command(command);
+	return atol(args[1]) / (now_seconds() - start);
+}
+
+/* ---- several processes at once ---- */
+
+static double sum(const double *rates, int n)
+{
+	double total = 0;
+
+	while (n--)
+		total += *rates++;
+	return total;
+}
+
+/* Each process begins when all are there. */
+static const double *at_once(int n, double (*one)(char **args, int who),
+			     char **args)
+{
+	double *rates = mmap(NULL, SMALL_BLOCK, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int go[2], status, failed = 0;
+	char c;
+
+	if (rates == MAP_FAILED || pipe(go) < 0)
+		err(1, "at_once");
+	for (int who = 0; who < n; who++) {
+		if (fork())
+			continue;
+		close(go[1]);
+		if (read(go[0], &c, 1) < 0)
+			err(1, "read");
+		rates[who] = one(args, who);
+		_exit(0);
+	}
+	close(go[1]);
+	while (wait(&status) > 0)
+		failed |= status;
+	if (failed)
+		errx(1, "one of several processes failed");
+	return rates;
+}
+
+static double read_one(char **args, int who)
+{
+	(void)who;
+	return seqread(args + 1);
+}
+
+static double readers(char **args)
+{
+	int n = atoi(args[0]);
+
+	return sum(at_once(n, read_one, args), n);
+}
+
+/* ---- eight processes, each with something else to do ---- */
 
 static double metadata(const char *dir)
 {
@@ -436,8 +546,9 @@ static double metadata(const char *dir)
 	return n / seconds;
 }
 
-static double mix_one(const char *dir, int who)
+static double mix_one(char **args, int who)
 {
+	const char *dir = args[0];
 	char path[4096];
 	double rate;
 	int fd;
@@ -474,41 +585,14 @@ static void mix_warm_up(const char *dir)
 	}
 }
 
-static double sum(const double *rates, int n)
-{
-	double total = 0;
-
-	while (n--)
-		total += *rates++;
-	return total;
-}
-
 /* Prints the rates of the readers, the writers and the metadata processes. */
 static double mix(char **args)
 {
-	const int total = MIX_READERS + MIX_WRITERS + MIX_METADATA;
-	double *rates = mmap(NULL, SMALL_BLOCK, PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int go[2], status, failed = 0;
-	char c;
+	const double *rates;
 
-	if (rates == MAP_FAILED || pipe(go) < 0)
-		err(1, "mix");
 	mix_warm_up(args[0]);
-	for (int who = 0; who < total; who++) {
-		if (fork())
-			continue;
-		close(go[1]);
-		if (read(go[0], &c, 1) < 0)
-			err(1, "read");
-		rates[who] = mix_one(args[0], who);
-		_exit(0);
-	}
-	close(go[1]);
-	while (wait(&status) > 0)
-		failed |= status;
-	if (failed)
-		errx(1, "a process of the mix failed");
+	rates = at_once(MIX_READERS + MIX_WRITERS + MIX_METADATA, mix_one,
+			args);
 	printf("%.1f %.1f ", sum(rates, MIX_READERS),
 	       sum(rates + MIX_READERS, MIX_WRITERS));
 	return sum(rates + MIX_READERS + MIX_WRITERS, MIX_METADATA);
@@ -594,6 +678,7 @@ static const struct verb {
 	const char *usage;
 } verbs[] = {
 	{ "randread", 1, randread, "FILE" },
+	{ "randreads", 2, randreads, "THREADS FILE" },
 	{ "randwrite", 1, randwrite, "FILE" },
 	{ "seqread", 2, seqread, "BLOCK FILE" },
 	{ "coldread", 2, coldread, "BLOCK FILE" },
@@ -605,6 +690,8 @@ static const struct verb {
 	{ "stat", 1, statstorm, "DIR" },
 	{ "walk", 1, walk, "DIR" },
 	{ "create", 2, create_unlink, "DIR COUNT" },
+	{ "remove-tree", 2, remove_tree, "DIR COUNT" },
+	{ "readers", 3, readers, "PROCESSES BLOCK FILE" },
 	{ "once", 1, time_once, "COMMAND..." },
 	{ "warm", 1, time_warm, "COMMAND..." },
 	{ "mix", 1, mix, "DIR" },

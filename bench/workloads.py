@@ -1,77 +1,122 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is measured, as a table, and the data set that it needs."""
+"""What is measured, as a table."""
 
 import dataclasses
-import os
 
-from tools import WORKER, run
+from datasets import (BIG_BYTES, GIT, MIB, MIX_BYTES, MODULES, PACKAGES,
+                      SMALL_BYTES)
 
-MIB = 1 << 20
-BIG_BYTES = 256 * MIB
-MIX_BYTES = 32 * MIB
-SMALL_BYTES = 16 << 10
-TREE_BYTES = 2 * BIG_BYTES + 2 * MIX_BYTES + 10_000 * SMALL_BYTES
+# Of one filesystem: what it has, what is being written, and a block for each
+# of the smallest files.
+TREE_BYTES = 2 * BIG_BYTES + 2 * MIX_BYTES + 10_000 * (SMALL_BYTES + 4096)
 
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How many small files."""
+    """How much of what."""
     files: int = 10_000
     tar_files: int = 2_000
+    doomed_files: int = 2_000       # for rm -rf
+    c_files: int = 24
+    transactions: int = 1_000
+    modules: int = PACKAGES * MODULES
 
 
-FULL, QUICK = Scale(), Scale(2_500, 500)
+FULL, QUICK = Scale(), Scale(2_500, 500, 500, 8, 250)
 
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """`command` is the worker's, with {mnt}, {new} (a fresh name inside the
-    mount), {tar} and {files} filled in. `pages` are the files whose owner is asked
-    for, relative to the tree, {new} for what was made."""
+    """`command` is the worker's, words as in a shell, with {mnt}, {new} (a fresh name inside the
+    mount), {tar} and {sql} and the names of the scale filled in. `needs` are
+    data sets. `pages` are the files whose owner is asked for, relative to the
+    tree, {new} for what was made. Where the worker tells runs a second, `times`
+    is what of the scale a run goes through."""
     name: str
     title: str
     unit: str                   # MiB/s, or k/s: thousands of operations
     command: str
+    needs: tuple = ()
     pages: tuple = ()
-    cold: bool = False          # drop the big file's pages first
+    times: str = ""
+    cold: tuple = ()            # whose pages to drop first
     makes: str = ""             # "file" or "directory" called {new}
     dirty: bool = False         # leaves work for the disk
+    in_host: bool = False       # the worker lives in the target's cgroup
+
+    def needs_dropped(self, all_pages):
+        """What must not be resident before: of all pages those that are there
+        before the run."""
+        if all_pages:
+            return tuple(name for name in self.pages if name != "{new}")
+        return self.cold
+
+
+def _of_big(name, title, unit, command, **more):
+    return Workload(name, title, unit, command, ("big",), ("big",), **more)
 
 
 # create comes before all that opens the small files: a server that keeps an fd
 # per inode has none to spare.
 WORKLOADS = (
-    Workload("randread", "4k random read", "k/s",
-             "randread {mnt}/big", ("big",)),
-    Workload("read128k", "128k read", "MiB/s",
-             "seqread 131072 {mnt}/big", ("big",)),
-    Workload("read1m", "1M read", "MiB/s",
-             "seqread 1048576 {mnt}/big", ("big",)),
-    Workload("mmap", "mmap read", "MiB/s",
-             "mmapread {mnt}/big", ("big",)),
-    Workload("cold1m", "1M read, cold", "MiB/s",
-             "coldread 1048576 {mnt}/big", ("big",), cold=True),
-    Workload("randwrite", "4k random write", "k/s",
-             "randwrite {mnt}/big", ("big",), dirty=True),
+    _of_big("randread", "4k random read", "k/s", "randread {mnt}/big"),
+    _of_big("randread2", "4k read, 2 threads", "k/s", "randreads 2 {mnt}/big"),
+    _of_big("read128k", "128k read", "MiB/s", "seqread 131072 {mnt}/big"),
+    _of_big("read1m", "1M read", "MiB/s", "seqread 1048576 {mnt}/big"),
+    _of_big("readers16", "1M read, 16 readers", "MiB/s",
+            "readers 16 1048576 {mnt}/big"),
+    _of_big("mmap", "mmap read", "MiB/s", "mmapread {mnt}/big"),
+    _of_big("cold1m", "1M read, cold", "MiB/s",
+            "coldread 1048576 {mnt}/big", cold=("big",)),
+    _of_big("randwrite", "4k random write", "k/s", "randwrite {mnt}/big",
+            dirty=True),
+    _of_big("randwrite-host", "4k write in host", "k/s", "randwrite {mnt}/big",
+            dirty=True, in_host=True),
     Workload("write1m", "1M write", "MiB/s",
-             f"seqwrite {{mnt}}/{{new}} {BIG_BYTES}", ("{new}",),
+             f"seqwrite {{mnt}}/{{new}} {BIG_BYTES}", pages=("{new}",),
              makes="file", dirty=True),
-    Workload("create", "create unlink", "k/s",
-             "create {mnt}/{new} {files}",
+    Workload("write1m-host", "1M write in host", "MiB/s",
+             f"seqwrite {{mnt}}/{{new}} {BIG_BYTES}", pages=("{new}",),
+             makes="file", dirty=True, in_host=True),
+    Workload("create", "create unlink", "k/s", "create {mnt}/{new} {files}",
              makes="directory", dirty=True),
-    Workload("openread", "open read close", "k/s",
-             "openread {mnt}/small", ("small",)),
-    Workload("stat", "stat", "k/s", "stat {mnt}/small"),
+    Workload("rm", "rm -rf", "k/s",
+             "remove-tree {mnt}/{new}/tree {doomed_files}",
+             makes="directory", dirty=True),
+    Workload("openread", "open read close", "k/s", "openread {mnt}/small",
+             ("small",), ("small",)),
+    Workload("stat", "stat", "k/s", "stat {mnt}/small", ("small",)),
     Workload("find", "find -size", "k/s",
-             "warm find {mnt}/small -type f -size +1M"),
-    Workload("grep", "grep -r", "k/s",
-             "warm grep -r NOTHING {mnt}/small", ("small",)),
-    Workload("tar", "tar x", "k/s",
-             "once tar xf {tar} -C {mnt}/{new}", ("{new}",),
+             "warm find {mnt}/small -type f -size +1M", ("small",),
+             times="files"),
+    Workload("grep", "grep -r", "k/s", "warm grep -r NOTHING {mnt}/small",
+             ("small",), ("small",), times="files"),
+    Workload("coldtree", "small files, cold", "k/s", "walk {mnt}/small",
+             ("small",), ("small",), cold=("small",)),
+    Workload("tar", "tar x", "k/s", "once tar xf {tar} -C {mnt}/{new}",
+             ("tar",), ("{new}",), times="tar_files", makes="directory",
+             dirty=True),
+    Workload("compile", "compile -j2", "files/s",
+             "warm make -s -B -j2 -C {mnt}/code O={mnt}/{new}",
+             ("code",), ("code", "{new}"), times="c_files",
              makes="directory", dirty=True),
+    Workload("git", "git status", "k/s",
+             f"warm {' '.join(GIT)} -C {{mnt}}/repository status --porcelain",
+             ("repository",), ("repository",), times="files"),
+    Workload("sqlite", "SQLite", "k/s",
+             "once sqlite3 -batch -init /dev/null {mnt}/{new} "
+             "'.read {sql}'",
+             ("sql",), ("{new}",), times="transactions", makes="file",
+             dirty=True),
+    Workload("python", "python imports", "k/s",
+             "warm python3 -I -S -B {mnt}/modules/start.py",
+             ("modules",), tuple(f"modules/p{package}/__pycache__"
+                                 for package in range(PACKAGES)),
+             times="modules"),
     Workload("mix", "8-process mix", "k/s", "mix {mnt}",
-             ("big", "mix0", "mix1"), dirty=True),
+             ("big", "mix"), ("big", "mix0", "mix1"), dirty=True),
 )
+DIVISORS = {"MiB/s": MIB, "k/s": 1000, "files/s": 1}
 
 
 def rate_of(workload, output, scale):
@@ -82,31 +127,7 @@ def rate_of(workload, output, scale):
     for part in parts:
         product *= part
     rate = product ** (1 / len(parts))
-    if workload.command.startswith("warm"):     # runs of a command per second
-        rate *= scale.files
-    if workload.command.startswith("once"):
-        rate *= scale.tar_files
-    unit = MIB if workload.unit == "MiB/s" else 1000
+    if workload.times:
+        rate *= getattr(scale, workload.times)
+    unit = DIVISORS[workload.unit]
     return rate / unit, [part / unit for part in parts]
-
-
-def fill_tree(source, workloads, scale):
-    """Writes a filesystem's data set, beside the mount, before it is there."""
-    if any("small" in w.command for w in workloads):
-        run(WORKER, "fill-tree", f"{source}/small", str(scale.files),
-            str(SMALL_BYTES))
-    if any("big" in w.pages for w in workloads):
-        run(WORKER, "fill", f"{source}/big", str(BIG_BYTES))
-    if any(w.name == "mix" for w in workloads):
-        for i in (0, 1):
-            run(WORKER, "fill", f"{source}/mix{i}", str(MIX_BYTES))
-            os.mkdir(f"{source}/meta{i}")
-
-
-def make_tar(top, scale):
-    """The archive of `tar x`, outside of all trees."""
-    run(WORKER, "fill-tree", f"{top}/files", str(scale.tar_files),
-        str(SMALL_BYTES))
-    run("tar", "cf", f"{top}/tar", "-C", f"{top}/files", ".")
-    run("rm", "-rf", f"{top}/files")
-    return f"{top}/tar"

@@ -107,6 +107,9 @@ packages() {
 	bench	fuse3		cmd fusermount3
 	bench	bindfs		cmd bindfs
 	bench	mergerfs	cmd mergerfs
+	bench	git		cmd git
+	bench	sqlite3		cmd sqlite3
+	bench	gnuplot-nox	cmd gnuplot
 	lint	clang-format	cmd clang-format
 	lint	cppcheck	cmd cppcheck
 	lint	shellcheck	cmd shellcheck
