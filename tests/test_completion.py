@@ -9,6 +9,7 @@ import pytest
 from lib import act, settings
 from lib.control import ctl
 from lib.fake import fake_mount
+from lib.terminal import Terminal
 
 DIRECTORY = settings.TESTS.parent / "completion"
 BASH = DIRECTORY / "memcgfsctl.bash"
@@ -103,11 +104,36 @@ def test_zsh():
 
 
 
+@pytest.fixture
+def zsh():
+    """One that a person types at, with nothing of his own in it."""
+    with Terminal(["zsh", "-f", "-i"], environment={"PS1": "first> "}) as terminal:
+        terminal.shows("first>")
+        terminal.press(f"PS1='ready> '; fpath=({DIRECTORY} $fpath); "
+                       "autoload -U compinit; compinit -u -D; clear\n")
+        terminal.shows("ready>")
+        yield terminal
 
-def test_zsh_loads_it():
-    """compinit finds the function, and it can be loaded."""
-    done = act.command(["zsh", "-f", "-c",
-                        f"fpath=({DIRECTORY} $fpath); autoload -U compinit; "
-                        "compinit -u -D; echo $_comps[memcgfsctl]; "
-                        "autoload +X _memcgfsctl && echo loaded"])
-    assert done.stdout == "_memcgfsctl\nloaded\n", (done.stdout, done.stderr)
+
+def typed(zsh, text, *seen):
+    """What a line and a tab show; then the line is thrown away."""
+    zsh.press(text + "\t")
+    assert zsh.shows(*seen)
+    zsh.press("\x03\x0c")
+
+
+def test_zsh_completes(zsh, new_scratch):
+    typed(zsh, "memcgfsctl ver", "memcgfsctl verify")
+    typed(zsh, "memcgfsctl ", *(f"{command} " for command in commands()),
+          "the mount, its hosts, what is degraded")
+    typed(zsh, "memcgfsctl files --so", "memcgfsctl files --sort=")
+    typed(zsh, "memcgfsctl files --sort=", "size", "shared", "foreign", "name")
+    typed(zsh, "memcgfsctl files --sort=sh", "--sort=shared")
+    path = new_scratch("zsh") / "a mount"
+    path.mkdir()
+    with fake_mount(path, {}):
+        typed(zsh, f"memcgfsctl tree {path.parent}/",
+              f"memcgfsctl tree {path.parent}/a\\ mount")
+    (path.parent / "some file").write_text("")
+    typed(zsh, f"memcgfsctl claim {path.parent}/so",
+          f"memcgfsctl claim {path.parent}/some\\ file")
