@@ -2,6 +2,7 @@
 /* The heart, 1: opening and closing; see charge.h. */
 #include "charge_priv.h"
 
+#include "leases.h"
 #include "log.h"
 #include "residency.h"
 #include "util.h"
@@ -30,6 +31,11 @@ int charge_new(const struct charge_config *config, struct charge **out)
 	charge->sees_flags = config->sees_flags;
 	pthread_mutex_init(&charge->claim_lock, NULL);
 	pthread_cond_init(&charge->claim_ended, NULL);
+	charge->leases = leases_new();
+	if (!charge->leases) {
+		charge_free(charge);
+		return -ENOMEM;
+	}
 	r = sweeper_new(
 		&(struct sweeper_config){
 			.sweep = charge_scan_swept,
@@ -55,6 +61,7 @@ struct charge *charge_free(struct charge *charge)
 	if (!charge)
 		return NULL;
 	charge_stop(charge);
+	leases_free(charge->leases);
 	probe_buffer_free(atomic_load(&charge->spare));
 	pthread_cond_destroy(&charge->claim_ended);
 	pthread_mutex_destroy(&charge->claim_lock);

@@ -352,6 +352,8 @@ static int count_again(struct charge *charge, struct inode *inode)
 	uint64_t pages;
 	int r;
 
+	if (charge_is_leased(charge, inode))
+		return 0;
 	fd = inode_open(charge->table, inode, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return fd;

@@ -13,8 +13,12 @@
  */
 #include "charge_priv.h"
 
+#include "leases.h"
 #include "residency.h"
 #include "util.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
 
 void charge_expose(struct charge *charge, struct inode *inode)
 {
@@ -63,6 +67,23 @@ void charge_watch(struct charge *charge, struct inode *inode)
 {
 	set_watched(charge, inode, true);
 	charge_expose(charge, inode);
+}
+
+bool charge_is_leased(struct charge *charge, struct inode *inode)
+{
+	bool is_leased;
+	struct stat st;
+	int fd;
+
+	if (!leases_exist(charge->leases))
+		return false;
+	fd = inode_fd_get(charge->table, inode);
+	if (fd < 0)
+		return false;
+	is_leased = fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 &&
+		    leases_have(charge->leases, st.st_dev, st.st_ino);
+	inode_fd_put(charge->table, inode);
+	return is_leased;
 }
 
 static bool is_due(const struct exposure *seen, enum charge_reason reason)
@@ -119,6 +140,8 @@ static int64_t look(struct charge *charge, struct inode *inode,
 	bool is_mapped = false;
 	int64_t r;
 
+	if (charge_is_leased(charge, inode))
+		return -EAGAIN;
 	r = backing_open(charge->table, inode, false, false, &backing);
 	if (r < 0)
 		return r;

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 struct mirror;
+struct leases;
 struct probe_buffer;
 struct recharger;
 struct residency_found;
@@ -44,6 +45,7 @@ struct charge {
 	struct openers *openers;
 	struct books *books;
 	const struct cgroup_tree *tree;
+	struct leases *leases; /* of others; what is leased isn't opened */
 	bool sees_owners;
 	bool sees_flags;
 	int fuse_fd;
@@ -234,6 +236,13 @@ void charge_count(struct charge *charge, const struct backing *backing);
 
 /* The same at once, unless that took long: then it is left to the next time. */
 void charge_count_soon(struct charge *charge, const struct backing *backing);
+
+/*
+ * Whether somebody beside the mount has a write lease on the file, so that
+ * nobody has it open here. What is looked at in the background isn't opened
+ * then: it would take the lease from him.
+ */
+bool charge_is_leased(struct charge *charge, struct inode *inode);
 
 /* The client may bring in pages of the file by himself from now on. */
 void charge_expose(struct charge *charge, struct inode *inode);

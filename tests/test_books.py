@@ -2,7 +2,10 @@
 """The books: who pays for what is resident, who uses it, who brought it in;
 each figure beside what the kernel says of the pages."""
 
+import contextlib
+import fcntl
 import os
+import signal
 import sys
 import time
 
@@ -143,6 +146,41 @@ def test_what_is_written(place, io):
     (place.mount / "new").unlink()
     assert becomes(place, place.target, 0, 0, 0, 0)
     assert becomes(place, place.reader, 0, 0, 0, 0)
+
+
+def lease(fd):
+    """Takes a write lease, if nobody else has the file open."""
+    with contextlib.suppress(BlockingIOError):
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    return has_lease(fd)
+
+
+def has_lease(fd):
+    return fcntl.fcntl(fd, fcntl.F_GETLEASE) == fcntl.F_WRLCK
+
+
+def test_a_lease_is_left_to_who_has_it(place):
+    """Files are counted again, but what is leased beside the mount isn't
+    opened for that. The control: who opens it takes the lease, even if he
+    doesn't wait for it."""
+    place.cover()
+    for name in ("a", "b"):
+        place.run(lambda: (place.mount / name).write_bytes(bytes(MIB)))
+    assert becomes(place, place.target, 2, 0, 2, 0)
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    fd = os.open(place.source / "a", os.O_RDWR)
+    try:
+        assert eventually(lambda: lease(fd))
+        for left in (0.5, 0):
+            os.truncate(place.source / "b", int(left * MIB))
+            assert becomes(place, place.target, 1 + left, 0, 1 + left, 0)
+        assert has_lease(fd)
+        with pytest.raises(BlockingIOError):
+            os.open(place.source / "a", os.O_RDONLY | os.O_NONBLOCK)
+        assert not has_lease(fd)
+    finally:
+        os.close(fd)
+        signal.signal(signal.SIGIO, before)
 
 
 def test_a_use_is_forgotten(place):
