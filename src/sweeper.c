@@ -8,8 +8,8 @@
 
 /* Measured: bench/scan.py. */
 #define DELAY_NS (20 * UINT64_C(1000000))
-#define BEGIN_BYTES (UINT64_C(2) << 20)
-#define FULL_BYTES (UINT64_C(5) << 20)
+#define BEGIN_BYTES (UINT64_C(1) << 20)
+#define FULL_BYTES (UINT64_C(2) << 20)
 #define FULL_ITEMS 1024 /* each may have fds open */
 
 struct sweeper {
