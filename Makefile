@@ -215,6 +215,11 @@ bench-rules: ## measure what rules cost an open
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) bench/rules.py
 
+bench-scan: ## measure what scans cost, and what they cost others
+	@scripts/deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) bench/scan.py
+
 # With the modules as the daemon has them, without the checks of tests.
 $(B)/bench_accounting: bench/accounting.c $(OBJ)/account_file.o \
 		$(OBJ)/accounting.o $(OBJ)/contributors.o $(B)/flags
@@ -433,7 +438,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench bench-accounting bench-ahead bench-fanotify bench-rules check check-asan \
+.PHONY: all bench bench-accounting bench-ahead bench-fanotify bench-rules bench-scan check check-asan \
 	check-integration check-layers check-long check-tsan check-unit check-v2 check-v2-core \
 	check-valgrind \
 	$(GUESTS:%=check-v2-%) clean demo deps distclean force format \
