@@ -89,8 +89,9 @@ class Kind:
         """What one scan takes."""
         run(PAGES, "drop", f"{self.fs.source}/{scan}")
         if warm:
-            run(WORKER, "-g", self.target, "exec", "cat",
-                *self.files(scan, self.fs.source))
+            subprocess.run([WORKER, "-g", self.target, "exec", "cat",
+                            *self.files(scan, self.fs.source)],
+                           stdout=subprocess.DEVNULL, check=True)
             self.scan(scan)  # it is seen whose the pages are
         before = time.monotonic()
         self.scan(scan)

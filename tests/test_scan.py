@@ -11,6 +11,7 @@ MEMCGFS_LONG is set."""
 import errno
 import mmap
 import os
+import random
 import subprocess
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def read_all(directory):
         path.read_bytes()
 
 
+def use(directory):
+    """Read all of it again and again, in no order, as no scanner does."""
+    files = files_below(directory)
+    choose = random.Random(0)
+    for _ in range(3):
+        choose.shuffle(files)
+        for path in files:
+            path.read_bytes()
+
+
 class Scene(Place):
     """A place with a hot set and a tree that is scanned, mounted anew for each
     test with its rules."""
@@ -76,9 +87,7 @@ class Scene(Place):
         (self.source / ".memcgfs").write_text(rules)
         self.target.set_limit(LIMIT)
         self.cover(*options)
-        # Pages are active once they were used twice.
-        for _ in range(3):
-            self.run(read_all, self.mount / "hot")
+        self.run(use, self.mount / "hot")
         self.judge.owned_by(self.target, self.hot, at_least=HOT // 4096)
 
     def end(self):
@@ -137,9 +146,13 @@ def counters(mount):
 
 
 @pytest.mark.figures
-@pytest.mark.parametrize("mode", ["io=auto", "io=strict"])
-def test_grep_takes_nothing_and_leaves_nothing(scene, figure, mode):
-    scene.begin(BY_RULE, mode)
+@pytest.mark.parametrize("mode, rules", [
+    pytest.param("io=auto", BY_RULE, id="by-rule"),
+    pytest.param("io=strict", BY_RULE, id="by-rule-strict"),
+    pytest.param("io=auto", "* scanners=grep\n", id="by-name"),
+    pytest.param("io=auto", "", id="found-out")])
+def test_grep_takes_nothing_and_leaves_nothing(scene, figure, mode, rules):
+    scene.begin(rules, mode)
     before = sharers(scene.mount, "hot")
     scene.grep(scene.mount / "tree")
     report = scene.left(scene.tree)
@@ -156,7 +169,7 @@ def test_grep_takes_nothing_and_leaves_nothing(scene, figure, mode):
     assert sharers(scene.mount, "hot") == before
     told = counters(scene.mount)
     assert told["scans"] >= TREE // SIZE
-    assert told["scan_bytes"] >= TREE
+    assert told["scan_bytes"] >= TREE * 0.95
     assert told["scan_dropped_bytes"] >= TREE * 0.95
 
 
