@@ -17,12 +17,13 @@
 #define AHEAD_MAX_BYTES (UINT64_C(8) << 20)
 /* Of a host's room, at most. */
 #define AHEAD_ROOM_PART 8
-/* So many at a time: the others' answers may be what they wait for. */
+/* So many at a time, and no more than half of the workers. */
 #define AHEAD_AT_ONCE 4
 /* Readahead goes by larger folios, which are dropped as a whole. */
 #define FOLIO_BYTES (UINT64_C(2) << 20)
 
-int charge_cached_begin(struct charge *charge, const char *mountpoint)
+int charge_cached_begin(struct charge *charge, const char *mountpoint,
+			unsigned int workers)
 {
 	struct recharger_config config = { .charge = charge };
 	int r;
@@ -31,6 +32,8 @@ int charge_cached_begin(struct charge *charge, const char *mountpoint)
 	if (r < 0)
 		return r;
 	config.mirror = charge->mirror;
+	charge->aheads_max = workers / 2 < AHEAD_AT_ONCE ? workers / 2 :
+							   AHEAD_AT_ONCE;
 	charge->place = &charge_in_mount;
 	r = recharger_new(&config, &charge->recharger);
 	if (r < 0)
@@ -278,9 +281,10 @@ static uint64_t ahead_bytes(struct charge *charge,
 	return bytes;
 }
 
+/* The others' answers may be what the charger waits for. */
 static bool begin_ahead(struct charge *charge)
 {
-	if (atomic_fetch_add(&charge->aheads, 1) < AHEAD_AT_ONCE)
+	if (atomic_fetch_add(&charge->aheads, 1) < charge->aheads_max)
 		return true;
 	atomic_fetch_sub(&charge->aheads, 1);
 	return false;

@@ -18,10 +18,11 @@
 #include "charge.h"
 
 /*
- * Makes the charge one of an io=cached mount. To be called before there are
- * requests. 0 or -errno.
+ * Makes the charge one of an io=cached mount, whose requests so many workers
+ * serve. To be called before there are any. 0 or -errno.
  */
-int charge_cached_begin(struct charge *charge, const char *mountpoint);
+int charge_cached_begin(struct charge *charge, const char *mountpoint,
+			unsigned int workers);
 
 /* The mount is being served. */
 void charge_cached_ready(struct charge *charge);

@@ -61,6 +61,7 @@ struct charge {
 	struct mirror *mirror;
 	struct recharger *recharger;
 	atomic_uint aheads; /* being filled in */
+	unsigned int aheads_max;
 };
 
 /* The rule that holds for the inode now, and the host; it never goes away. */

@@ -4,6 +4,7 @@
 
 #include "affinity.h"
 #include "charge_cached.h"
+#include "cutoff.h"
 #include "endpoint.h"
 #include "log.h"
 #include "process.h"
@@ -55,6 +56,9 @@ static void on_ready(void *userdata, const char *why_strict)
 		log_info("chargers are not protected from the OOM killer "
 			 "(no CAP_SYS_RESOURCE)");
 	session_begin_watch(session);
+	if (session->options.io == POLICY_IO_CACHED)
+		spawner_cut_off(session->spawner, session->places.mountpoint,
+				inode_table_excluded(session->table));
 	session->is_ready = true;
 	charge_cached_ready(session->charge);
 	if (!session->options.foreground)
@@ -191,7 +195,8 @@ static int make_front(struct session *session)
 	charge_set_table(session->charge, session->table);
 	if (options->io == POLICY_IO_CACHED)
 		r = charge_cached_begin(session->charge,
-					session->places.mountpoint);
+					session->places.mountpoint,
+					(unsigned int)options->max_threads);
 	if (r < 0)
 		return log_error_errno(r, "cannot start");
 	r = session_make_book(session);
@@ -406,6 +411,10 @@ static void session_stop(struct session *session)
 	exporter_free(session->exporter);
 	httpd_free(session->httpd);
 	close_fd(session->metrics_fd);
+	/* The charge's threads may be waiting for what nobody serves now. */
+	if (session->is_mounted && session->options.io == POLICY_IO_CACHED)
+		cutoff(session->places.mountpoint,
+		       inode_table_excluded(session->table));
 	if (session->is_mounted)
 		connection_unmount(session->fuse);
 	usewatch_free(session->watch);

@@ -2,6 +2,7 @@
 /* The process that makes the chargers; see spawner.h. */
 #include "spawner.h"
 
+#include "cutoff.h"
 #include "list.h"
 #include "sandbox.h"
 #include "util.h"
@@ -26,11 +27,13 @@ enum request_type {
 	REQUEST_KILL,
 	REQUEST_KILL_ALL,
 	REQUEST_GIVE_BACK,
+	REQUEST_CUT_OFF,
 };
 
 struct request {
 	enum request_type type;
 	pid_t pid;
+	dev_t device;
 	struct charger_birth birth;
 	char path[PATH_MAX];
 };
@@ -59,6 +62,9 @@ struct spawner_self {
 	pid_t chargers[MAX_CHARGERS];
 	size_t n_chargers;
 	struct list give_back; /* struct given_path, the deepest first */
+	/* What is to be cut off; empty: nothing. */
+	char mountpoint[PATH_MAX];
+	dev_t device;
 };
 
 struct given_path {
@@ -192,18 +198,30 @@ static void serve_request(struct spawner_self *self)
 	case REQUEST_GIVE_BACK:
 		serve_give_back(self, &request, &answer);
 		break;
+	case REQUEST_CUT_OFF:
+		strcpy(self->mountpoint, request.path);
+		self->device = request.device;
+		break;
 	}
 	send(self->socket, &answer, sizeof(answer), MSG_NOSIGNAL);
 }
 
+static void cut_off(const struct spawner_self *self)
+{
+	if (*self->mountpoint)
+		cutoff(self->mountpoint, self->device);
+}
+
 /*
  * The daemon is gone. Its /dev/fuse and the backing files stay open as long
- * as this process and the chargers live: nothing here may take long.
+ * as this process and the chargers live: nothing here may take long. A charger
+ * that waits for a page of the mount can't be killed before it is cut off.
  */
 static _Noreturn void clean_up(struct spawner_self *self)
 {
 	struct list *link;
 
+	cut_off(self);
 	kill_chargers(self);
 	for (link = self->give_back.next; link != &self->give_back;
 	     link = link->next)
@@ -228,8 +246,12 @@ static _Noreturn void spawner_main(struct spawner_self *self)
 		 * after the look at the parent must wake poll(2) again.
 		 */
 		if (pfds[1].revents &&
-		    read(self->signals, &info, sizeof(info)) > 0)
+		    read(self->signals, &info, sizeof(info)) > 0) {
+			/* A thread that waits for the mount can't die before. */
+			if (info.ssi_signo == DAEMON_DIED)
+				cut_off(self);
 			reap_chargers(self);
+		}
 		if (getppid() != self->daemon)
 			clean_up(self);
 		if (pfds[0].revents)
@@ -386,13 +408,31 @@ int spawner_kill(struct spawner *spawner, pid_t pid)
 	return spawner_call(spawner, &request, &answer);
 }
 
+static int call_with_path(struct spawner *spawner, struct request *request,
+			  const char *path)
+{
+	struct answer answer;
+
+	if (strlen(path) >= sizeof(request->path))
+		return -ENAMETOOLONG;
+	strcpy(request->path, path);
+	return spawner_call(spawner, request, &answer);
+}
+
 int spawner_give_back(struct spawner *spawner, const char *path)
 {
 	struct request request = { .type = REQUEST_GIVE_BACK };
-	struct answer answer;
 
-	if (strlen(path) >= sizeof(request.path))
-		return -ENAMETOOLONG;
-	strcpy(request.path, path);
-	return spawner_call(spawner, &request, &answer);
+	return call_with_path(spawner, &request, path);
+}
+
+int spawner_cut_off(struct spawner *spawner, const char *mountpoint,
+		    dev_t device)
+{
+	struct request request = {
+		.type = REQUEST_CUT_OFF,
+		.device = device,
+	};
+
+	return call_with_path(spawner, &request, mountpoint);
 }

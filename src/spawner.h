@@ -8,8 +8,8 @@
  * of the daemon is an fd of the charger by its number. A child of the daemon
  * itself would inherit its threads' locks in any state, and its memory.
  *
- * When the daemon dies, in whatever way, the spawner kills the chargers,
- * removes the cgroups that it was told to give back, and ends. When the
+ * When the daemon dies, in whatever way, the spawner cuts off the mount, if it
+ * was told to, kills the chargers, removes the cgroups that it was told to give back, and ends. When the
  * spawner dies, its chargers die with it.
  */
 #ifndef MEMCGFS_SPAWNER_H
@@ -41,5 +41,9 @@ int spawner_kill(struct spawner *spawner, pid_t pid);
 
 /* The cgroup directory @path is to be removed if the daemon dies. */
 int spawner_give_back(struct spawner *spawner, const char *path);
+
+/* The mount is to be cut off if the daemon dies: see cutoff.h. */
+int spawner_cut_off(struct spawner *spawner, const char *mountpoint,
+		    dev_t device);
 
 #endif
