@@ -497,7 +497,7 @@ static struct charge_before note_open(const struct charge_file *file,
 	else
 		charge_note_open(charge, request, seen->resident_bytes);
 	inode_lock(charge->table, request->inode);
-	before.uses = request->inode->pages->uses;
+	before.uses = request->inode->uses;
 	inode_unlock(charge->table, request->inode);
 	return before;
 }

@@ -233,7 +233,7 @@ bool charge_join(const struct charge_file *file)
 	} else {
 		backing->users++;
 		backing->was_used = true;
-		backing->inode->pages->uses++;
+		backing->inode->uses++;
 		scan->is_used = scan->opens > 0;
 	}
 	inode_unlock(charge->table, backing->inode);
@@ -413,19 +413,19 @@ bool charge_leave(const struct charge_file *file)
 static int make_scan(struct charge *charge, struct backing *backing,
 		     const struct charge_before *before)
 {
-	struct inode_pages *pages = backing->inode->pages;
+	struct inode *inode = backing->inode;
 	struct backing_scan *scan = &backing->scan;
 	int r = -EBUSY;
 
-	inode_lock(charge->table, backing->inode);
-	if (pages->uses == before->uses && backing->users < 2 && !scan->opens) {
+	inode_lock(charge->table, inode);
+	if (inode->uses == before->uses && backing->users < 2 && !scan->opens) {
 		r = backing->users ? 0 : 1;
 		scan->is_late = backing->users;
 		scan->opens = 1;
 		backing->users = 0;
-		account_file_forget_last_user(&pages->account);
+		account_file_forget_last_user(&inode->pages->account);
 	}
-	inode_unlock(charge->table, backing->inode);
+	inode_unlock(charge->table, inode);
 	return r;
 }
 

@@ -61,7 +61,6 @@ struct inode_cached {
 struct inode_pages {
 	struct pagecache_shadow shadow;
 	struct account_file account; /* what the books have */
-	uint32_t uses; /* opens so far by clients that are no scanners */
 	struct shadow_map *map; /* whose they are; see charge_residue.c */
 	struct inode *exposed_next; /* while it is marked so */
 	struct inode *exposed_prev;
@@ -91,6 +90,7 @@ struct inode {
 	bool is_unclear; /* shard lock; see charge_note_owned() */
 	uint8_t residue_flags; /* shard lock; see residency_reason() */
 	_Atomic uint32_t children; /* that hold it; see inode_child_get() */
+	uint32_t uses; /* shard lock: opens so far, but for scanners' */
 	/* Where it was last seen, see inode_place.h; shard lock. */
 	struct inode *parent; /* NULL: nowhere; it holds a child of it */
 	char *name;

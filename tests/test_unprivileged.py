@@ -279,6 +279,34 @@ def test_who_may_ask_his_mount(place, his):
     assert answer["errno"] == errno.EPERM
 
 
+def test_what_cannot_be_told_is_not_told(his):
+    """His books say what is resident, and what his chargers brought in; what
+    takes a look at owners is refused, and nothing is dropped for it. A page
+    that came in beside the mount is foreign, and not told of."""
+    backing = own(his.put(his.source, "file", MIB))
+    mount = cover(his)
+    run(his, actions.read_whole, mount / "file")
+    his.judge.owned_by(his.subtree.target, backing, at_least=256)
+    [answer] = ctl_json("tree", mount.path, user=USER)
+    tree = {account["path"]: account for account in answer["accounts"]}
+    assert tree[his.subtree.target.path]["hosted_bytes"] == MIB
+    assert tree[his.subtree.reader.path]["shared_bytes"] == MIB
+    [answer] = ctl_json("files", mount.path, user=USER)
+    assert [(f["path"], f["resident_bytes"], f["host"], f["sharers"])
+            for f in answer["files"]] == \
+        [("/file", MIB, his.subtree.target.path, [his.subtree.reader.path])]
+    for command in (["verify"], ["claim"], ["drop"], ["drop", "--yes"]):
+        assert "page owners can't be read here" in \
+            ctl_fails(*command, mount / "file", user=USER), command
+    his.judge.owned_by(his.subtree.target, backing, at_least=256)
+    evict(backing)
+    his.run(actions.read_whole, backing, cgroup=his.other)
+    his.judge.owned_by(his.other, backing, at_least=256)
+    [answer] = ctl_json("status", mount.path, user=USER)
+    assert answer["hosts"][0]["foreign_bytes"] == 0
+    assert any("owners can't be read" in d for d in answer["degraded"])
+
+
 def ctl_device(path):
     """Of a mount that root can't enter."""
     return act.run(device_of, path, user=USER) + "/"
