@@ -282,13 +282,15 @@ int backing_passthrough_id(struct inode_table *table, struct backing *backing,
 	return id;
 }
 
-void backing_drop_idle(struct inode_table *table, struct inode *inode)
+static void drop_idle(struct inode_table *table, struct inode *inode,
+		      bool if_writer)
 {
 	struct backing *victim;
 
 	inode_lock(table, inode);
 	victim = inode->backing;
-	if (victim && victim->opens)
+	if (victim &&
+	    (victim->opens || (if_writer && victim->fds[BACKING_WRITE] < 0)))
 		victim = NULL;
 	if (victim) {
 		backing_leave_idle(inode_idle(table, inode), victim);
@@ -296,6 +298,16 @@ void backing_drop_idle(struct inode_table *table, struct inode *inode)
 	}
 	inode_unlock(table, inode);
 	backing_free(victim);
+}
+
+void backing_drop_idle(struct inode_table *table, struct inode *inode)
+{
+	drop_idle(table, inode, false);
+}
+
+void backing_drop_writer(struct inode_table *table, struct inode *inode)
+{
+	drop_idle(table, inode, true);
 }
 
 struct expiry {

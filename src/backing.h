@@ -122,6 +122,9 @@ int backing_passthrough_id(struct inode_table *table, struct backing *backing,
 /* Forgets the inode's idle backing, if it has one: its last link goes. */
 void backing_drop_idle(struct inode_table *table, struct inode *inode);
 
+/* The same, if it is open for writing. */
+void backing_drop_writer(struct inode_table *table, struct inode *inode);
+
 /* Forgets those that are idle since before @since_ns. */
 void backing_expire(struct inode_table *table, uint64_t since_ns);
 

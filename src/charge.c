@@ -126,6 +126,15 @@ struct gate *charge_gate(const struct charge *charge, const struct inode *inode)
 	return binding->host ? host_gate(binding->host) : NULL;
 }
 
+bool charge_has_charger(const struct charge *charge, const struct inode *inode,
+			pid_t tid)
+{
+	const struct binding *binding = binding_of(charge, inode);
+
+	return binding->host &&
+	       charger_has_thread(host_charger(binding->host), tid);
+}
+
 bool charge_is_silent(const struct charge *charge, const struct inode *inode)
 {
 	const struct binding *binding = binding_of(charge, inode);

@@ -91,6 +91,10 @@ int64_t charge_move(struct charge *charge, struct inode *inode);
 struct gate *charge_gate(const struct charge *charge,
 			 const struct inode *inode);
 
+/* Whether the thread is one of the charger's of the inode's host. */
+bool charge_has_charger(const struct charge *charge, const struct inode *inode,
+			pid_t tid);
+
 /* Whether that host doesn't answer, so that who waited need not any more. */
 bool charge_is_silent(const struct charge *charge, const struct inode *inode);
 

@@ -113,42 +113,95 @@ static int open_cached(struct charge *charge, struct inode *inode,
 	return r;
 }
 
-/* It was changed through the mount: that is no news to the client. */
-static void note_own_change(struct charge *charge,
-			    const struct backing *backing)
+/*
+ * What is changed through the mount is no news to the client: attributes that
+ * differ meanwhile say nothing.
+ */
+static void begin_change(struct charge *charge, const struct backing *backing)
+{
+	inode_lock(charge->table, backing->inode);
+	backing->inode->pages->cached->changes++;
+	inode_unlock(charge->table, backing->inode);
+}
+
+static void note_attr(struct inode_cached *cached, const struct stat *st)
+{
+	cached->size_bytes = (uint64_t)st->st_size;
+	cached->mtime = st->st_mtim;
+}
+
+/* The last one out tells what is there now. */
+static void end_change(struct charge *charge, const struct backing *backing)
 {
 	struct inode *inode = backing->inode;
 	struct stat st;
+	bool is_seen = fstat(backing_read_fd(backing), &st) == 0;
 
-	if (fstat(backing_read_fd(backing), &st) < 0)
-		return;
 	inode_lock(charge->table, inode);
-	inode->pages->cached->size_bytes = (uint64_t)st.st_size;
-	inode->pages->cached->mtime = st.st_mtim;
+	inode->pages->cached->changes--;
+	inode->pages->cached->changed++;
+	inode->pages->cached->changed_ns = now_ns();
+	if (is_seen)
+		note_attr(inode->pages->cached, &st);
 	inode_unlock(charge->table, inode);
 }
 
-static bool is_changed(const struct inode_cached *cached, const struct stat *st)
+static bool is_other(const struct inode_cached *cached, const struct stat *st)
 {
-	return cached->size_bytes != (uint64_t)st->st_size ||
-	       cached->mtime.tv_sec != st->st_mtim.tv_sec ||
-	       cached->mtime.tv_nsec != st->st_mtim.tv_nsec;
+	return !cached->changes &&
+	       (cached->size_bytes != (uint64_t)st->st_size ||
+		cached->mtime.tv_sec != st->st_mtim.tv_sec ||
+		cached->mtime.tv_nsec != st->st_mtim.tv_nsec);
+}
+
+/* Whether it looks like it; and how many changes were made by then. */
+static bool may_be_changed(struct charge *charge, struct inode *inode,
+			   const struct stat *st, uint32_t *changed)
+{
+	struct inode_cached *cached;
+	bool is_other_now;
+
+	inode_lock(charge->table, inode);
+	cached = inode->pages ? inode->pages->cached : NULL;
+	is_other_now = cached && is_other(cached, st);
+	if (cached)
+		*changed = cached->changed;
+	inode_unlock(charge->table, inode);
+	return is_other_now;
+}
+
+/* The attributes told may be older than a change that was made here. */
+static void look_for_change(struct charge *charge, struct inode *inode,
+			    uint32_t changed)
+{
+	struct inode_cached *cached = inode->pages->cached;
+	int fd = inode_fd_get(charge->table, inode);
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return;
+	r = fstatat(fd, "", &st, AT_EMPTY_PATH);
+	inode_fd_put(charge->table, inode);
+	inode_lock(charge->table, inode);
+	if (r == 0 && cached->changed == changed && is_other(cached, &st)) {
+		cached->is_stale = true;
+		note_attr(cached, &st);
+	}
+	inode_unlock(charge->table, inode);
 }
 
 bool charge_cached_note_attr(struct charge *charge, struct inode *inode,
 			     const struct stat *st)
 {
-	struct inode_cached *cached;
+	uint32_t changed;
 	bool is_stale;
 
+	if (may_be_changed(charge, inode, st, &changed))
+		look_for_change(charge, inode, changed);
 	inode_lock(charge->table, inode);
-	cached = inode->pages ? inode->pages->cached : NULL;
-	if (cached && is_changed(cached, st)) {
-		cached->is_stale = true;
-		cached->size_bytes = (uint64_t)st->st_size;
-		cached->mtime = st->st_mtim;
-	}
-	is_stale = cached && cached->is_stale;
+	is_stale = inode->pages && inode->pages->cached &&
+		   inode->pages->cached->is_stale;
 	inode_unlock(charge->table, inode);
 	return is_stale;
 }
@@ -432,8 +485,9 @@ int64_t charge_cached_write(struct charge *charge,
 	/* Pages of a mapping are written where they are. */
 	if (io->is_writeback)
 		write.flags &= ~(O_APPEND | O_DIRECT);
+	begin_change(charge, write.file.backing);
 	n = charge_write(&write);
-	note_own_change(charge, write.file.backing);
+	end_change(charge, write.file.backing);
 	if (!io->is_direct && !io->is_writeback)
 		recharger_queue(charge->recharger, io->inode, &range);
 	charge_close_backing(charge, write.file.backing);
@@ -441,11 +495,11 @@ int64_t charge_cached_write(struct charge *charge,
 }
 
 /* Of the file as a whole: no more are to be expected. */
-static void end_change(struct charge *charge, struct backing *backing)
+static void end_whole_change(struct charge *charge, struct backing *backing)
 {
 	struct inode *inode = backing->inode;
 
-	note_own_change(charge, backing);
+	end_change(charge, backing);
 	charge_close_backing(charge, backing);
 	backing_drop_idle(charge->table, inode);
 }
@@ -460,9 +514,10 @@ int charge_cached_truncate(struct charge *charge,
 	r = open_cached(charge, range->inode, true, &file.backing);
 	if (r < 0)
 		return r;
+	begin_change(charge, file.backing);
 	r = charge_truncate(charge, range->inode, by_file ? &file : NULL,
 			    range->offset, kill_priv);
-	end_change(charge, file.backing);
+	end_whole_change(charge, file.backing);
 	return r;
 }
 
@@ -476,9 +531,10 @@ int charge_cached_fallocate(struct charge *charge,
 	r = open_cached(charge, range->inode, true, &file.backing);
 	if (r < 0)
 		return r;
+	begin_change(charge, file.backing);
 	r = charge_fallocate(&file, mode, range->offset, range->length,
 			     kill_priv);
-	end_change(charge, file.backing);
+	end_whole_change(charge, file.backing);
 	return r;
 }
 
@@ -502,9 +558,11 @@ int64_t charge_cached_copy(struct charge *charge,
 	if (r < 0)
 		return r;
 	r = open_cached(charge, out->inode, true, &copy.out.backing);
-	n = r < 0 ? r : charge_copy_range(&copy);
+	n = r;
 	if (r == 0) {
-		end_change(charge, copy.out.backing);
+		begin_change(charge, copy.out.backing);
+		n = charge_copy_range(&copy);
+		end_whole_change(charge, copy.out.backing);
 	}
 	charge_close_backing(charge, copy.in.backing);
 	return n;

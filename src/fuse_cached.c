@@ -12,6 +12,7 @@
 #include "util.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -272,6 +273,17 @@ static bool submit_drop(struct fuse_front *front, const struct stale_reply *it)
 	return false;
 }
 
+/*
+ * The daemon and its chargers open files of the mount themselves, some of them
+ * before they answer a read, which then has its pages: they aren't to wait.
+ */
+static bool is_one_of_us(struct fuse_front *front, const struct inode *inode,
+			 pid_t tid)
+{
+	return tgkill(getpid(), tid, 0) == 0 ||
+	       charge_has_charger(front->charge, inode, tid);
+}
+
 static void cached_getattr(fuse_req_t req, fuse_ino_t ino,
 			   struct fuse_file_info *fi)
 {
@@ -295,6 +307,7 @@ static void cached_getattr(fuse_req_t req, fuse_ino_t ino,
 	else if (!S_ISREG(reply.st.st_mode) ||
 		 !charge_cached_note_attr(front->charge, reply.inode,
 					  &reply.st) ||
+		 is_one_of_us(front, reply.inode, fuse_req_ctx(req)->pid) ||
 		 !submit_drop(front, &reply))
 		reply_now(&reply);
 }

@@ -52,6 +52,9 @@ struct inode_cached {
 	struct timespec mtime;
 	uint64_t ahead_end; /* where what was brought in ahead ends */
 	uint32_t ahead_bytes; /* so much of it */
+	uint32_t changes; /* being made through the mount */
+	uint32_t changed; /* so many were made */
+	uint64_t changed_ns; /* when the last one ended */
 	bool is_stale; /* what the client has was changed beside the mount */
 	/* What is resident of the backing came by the mount; relaxed, a hint. */
 	_Atomic bool is_ours;

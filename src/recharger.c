@@ -9,6 +9,7 @@
 #include "residency.h"
 #include "util.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -19,7 +20,9 @@
  * what comes together is one piece of work.
  */
 #define DELAY_NS (UINT64_C(10) * 1000000)
-#define MAX_DELAY_NS (UINT64_C(640) * 1000000)
+#define MAX_DELAY_NS (UINT64_C(160) * 1000000)
+/* So long without a write, a file isn't being written. */
+#define QUIET_NS (UINT64_C(300) * 1000000)
 
 /* What is to be recharged of an inode, which it holds. */
 struct recharge {
@@ -165,17 +168,47 @@ static struct recharge *take_due(struct recharger *recharger, int *wait_ms)
 
 /* -- a recharge -- */
 
-/* What is left of the range after it was dropped, again in the queue soon. */
+/*
+ * To be told to drop them, the client's kernel drops pages that are being
+ * written at that moment, too (Linux 6.18): who reads them in again before the
+ * write has come has what was there before. So it is told only of files that
+ * nobody writes.
+ */
+static bool is_quiet(struct recharger *recharger, struct inode *inode)
+{
+	struct inode_table *table = recharger->charge->table;
+	struct inode_cached *cached = inode->pages->cached;
+	bool is_quiet;
+
+	inode_lock(table, inode);
+	is_quiet = !cached->changes && now_ns() - cached->changed_ns > QUIET_NS;
+	inode_unlock(table, inode);
+	return is_quiet;
+}
+
+/*
+ * How many pages are left of the range. Most can be dropped as by anybody who
+ * has the file open, which leaves alone what is being written or read; those
+ * that are mapped are left by that, too.
+ */
 static uint64_t drop_range(struct recharger *recharger,
 			   const struct recharge *recharge, int fd,
 			   const struct range *range)
 {
 	uint64_t offset = range->first * page_bytes();
 	uint64_t length = (range->end - range->first) * page_bytes();
-	uint64_t left = 0;
+	uint64_t left = range->end - range->first;
 
+	if (fd >= 0) {
+		posix_fadvise(fd, (off_t)offset, (off_t)length,
+			      POSIX_FADV_DONTNEED);
+		residency_count(fd, offset, length, &left);
+	}
+	if (!left || !is_quiet(recharger, recharge->inode))
+		return left;
 	mirror_drop(recharger->charge->fuse_fd, (uintptr_t)recharge->inode,
 		    offset, length);
+	left = 0;
 	if (fd >= 0)
 		residency_count(fd, offset, length, &left);
 	return left;
@@ -267,8 +300,7 @@ static void run(struct recharger *recharger, struct recharge *recharge)
 	if (fd >= 0)
 		fill_ranges(recharger, recharge, fd);
 	/* It was kept for the next write, that hasn't come. */
-	if (recharge->written.n)
-		backing_drop_idle(recharger->charge->table, recharge->inode);
+	backing_drop_writer(recharger->charge->table, recharge->inode);
 	ranges_clear(&recharge->read);
 	ranges_clear(&recharge->written);
 	recharge->read = read;

@@ -7,6 +7,7 @@
  * where they were read: it reads them as any other client does, so that the
  * kernel's own rules keep them right, whoever writes meanwhile. (To store data
  * into the client's pages would write over what was written there since.)
+ * Mapped pages of a file that is being written are dropped after that.
  */
 #ifndef MEMCGFS_RECHARGER_H
 #define MEMCGFS_RECHARGER_H

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""io=cached: opens make no message, pages are the mount's own, and who misses
+one is charged for it for a moment only."""
+
+import mmap
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lib import act, kernel
+from lib.judge import evict
+from lib.settings import KIB, MIB, PAGE
+from lib.wait import eventually
+
+BLOCKS = 64
+
+
+def reader_owns(place, *paths):
+    """Pages of the files that aren't the target's, a second after the last
+    request for one."""
+    report = place.judge.look(*paths, through=True)
+    return report.foreign_to(place.target)
+
+
+def converged(place, *paths, at_least):
+    assert eventually(lambda: reader_owns(place, *paths) == 0, limit=1)
+    place.judge.owned_by(place.target, *paths, at_least=at_least, through=True)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+# Opening
+
+
+def open_and_read(path, times=1):
+    """As many bytes as there are: whether there are more is a message."""
+    for _ in range(times):
+        fd = os.open(path, os.O_RDONLY)
+        assert len(os.pread(fd, 100, 0)) == 100
+        os.close(fd)
+
+
+def test_an_open_is_no_message(place):
+    """As the daemon stands still, files that are known open all the same."""
+    place.put(place.source, "file", 100)
+    place.cover("io=cached,attr_timeout=100,entry_timeout=100")
+    place.run(open_and_read, place.mount / "file")
+    place.settle()
+    time.sleep(0.1)
+    place.run(open_and_read, place.mount / "file")
+    place.mount.daemon.signal(signal.SIGSTOP)
+    try:
+        place.run(open_and_read, place.mount / "file", 10, limit=5)
+    finally:
+        place.mount.daemon.signal(signal.SIGCONT)
+
+
+def test_it_keeps_nobody_from_unmounting(place):
+    """Though the daemon looks at the mount's own pages all the time."""
+    place.put(place.source, "file", 4 * MIB)
+    mount = place.cover("io=cached")
+    place.run(read, mount / "file")
+    subprocess.run(["umount", mount.path], check=True)
+    assert eventually(mount.daemon.exited)
+    place.mount = None
+
+
+# Ownership
+
+
+def hold_mapped(path, size):
+    """Maps all of it, for as long as its end isn't told to end."""
+    with open(path, "rb") as file:
+        m = mmap.mmap(file.fileno(), size, mmap.MAP_SHARED, mmap.PROT_READ)
+    for at in range(0, size, PAGE):
+        m[at]
+    time.sleep(3)
+    return sum(m[at] for at in range(0, size, PAGE))
+
+
+def test_mapped_pages_converge(place):
+    size = 2 * MIB
+    path = place.put(place.source, "file", size)
+    place.cover("io=cached")
+    child = place.start(hold_mapped, place.mount / "file", size)
+    time.sleep(1)
+    converged(place, place.mount / "file", at_least=size // PAGE)
+    assert child.result() == sum(read(path)[::PAGE])
+
+
+def test_beside_the_mount_the_reader_pays(place):
+    """The control."""
+    path = place.put(place.beside, "file", 64 * KIB)
+    place.run(read, path)
+    time.sleep(0.5)
+    assert reader_owns(place, path) >= 12
+
+
+def squeeze(path, size, seconds):
+    end = time.monotonic() + seconds
+    rng = random.Random(os.getpid())
+    fd = os.open(path, os.O_RDONLY)
+    m = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+    n = 0
+    while time.monotonic() < end:
+        at = rng.randrange(size // PAGE) * PAGE
+        assert os.pread(fd, PAGE, at) == m[at:at + PAGE]
+        n += 1
+    return n
+
+
+@pytest.mark.not_sanitized
+def test_a_target_too_small(place):
+    """Readers, by read(2) and by mapping, of four times what fits."""
+    size = 64 * MIB
+    place.put(place.source, "file", size)
+    place.target.set_limit(size // 4)
+    place.cover("io=cached")
+    readers = [place.start(squeeze, place.mount / "file", size, 4)
+               for _ in range(2)]
+    act.together(readers)
+    converged(place, place.mount / "file", at_least=1)
+    assert place.target.oom_kills() == 0
+
+
+# Data
+
+
+def blocks_of(n, version):
+    return (b"%8d %8d " % (n, version)).ljust(32, b".") * (PAGE // 32)
+
+
+def work_on_blocks(path, mine, seconds, by_mapping):
+    """Each block is of one worker, who alone writes it, and knows what must be
+    read there. The last versions."""
+    rng = random.Random(mine[0])
+    versions = dict.fromkeys(mine, 0)
+    end = time.monotonic() + seconds
+    fd = os.open(path, os.O_RDWR)
+    m = mmap.mmap(fd, BLOCKS * PAGE)
+    while time.monotonic() < end:
+        n = rng.choice(mine)
+        seen = (m[n * PAGE:(n + 1) * PAGE] if rng.random() < 0.5 else
+                os.pread(fd, PAGE, n * PAGE))
+        assert seen == blocks_of(n, versions[n]), (n, versions[n], seen[:20])
+        versions[n] += 1
+        data = blocks_of(n, versions[n])
+        if by_mapping and rng.random() < 0.5:
+            m[n * PAGE:(n + 1) * PAGE] = data
+        else:
+            os.pwrite(fd, data[:1000], n * PAGE)
+            os.pwrite(fd, data[1000:], n * PAGE + 1000)
+    m.flush()
+    os.close(fd)
+    return versions
+
+
+def read_on(path, seconds):
+    """Misses pages all the time, having them dropped first."""
+    end = time.monotonic() + seconds
+    fd = os.open(path, os.O_RDONLY)
+    while time.monotonic() < end:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        for n in range(BLOCKS):
+            os.pread(fd, PAGE, n * PAGE)
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("by_mapping", [False, True], ids=["write", "mmap"])
+def test_nothing_is_lost_or_stale_while_pages_are_recharged(place, by_mapping):
+    path = place.source / "file"
+    path.write_bytes(b"".join(blocks_of(n, 0) for n in range(BLOCKS)))
+    evict(path)
+    place.cover("io=cached")
+    mounted = place.mount / "file"
+    workers = [place.start(work_on_blocks, mounted, list(range(i, BLOCKS, 3)),
+                           2, by_mapping)
+               for i in range(3)]
+    readers = [place.start(read_on, mounted, 2)]
+    versions = {}
+    for result in act.together(workers + readers)[:3]:
+        versions.update(result)
+    expected = b"".join(blocks_of(n, versions[n]) for n in range(BLOCKS))
+    assert place.run(read, mounted) == expected
+    assert path.read_bytes() == expected
+    place.settle()
+    assert reader_owns(place, mounted) == 0
+
+
+def test_what_changes_beside_is_seen_at_the_next_open(place):
+    path = place.put(place.source, "file", 8 * PAGE)
+    place.cover("io=cached,attr_timeout=0.2")
+    assert place.run(read, place.mount / "file") == path.read_bytes()
+    for n in range(5):
+        with open(path, "r+b") as file:
+            file.seek(n * PAGE)
+            file.write(b"changed %d" % n)
+        time.sleep(0.25)
+        assert place.run(read, place.mount / "file") == path.read_bytes()
+
+
+def test_what_was_written_here_is_no_change_beside(place):
+    """Or each write would have all of the file's pages dropped."""
+    size = 2 * MIB
+    place.put(place.source, "file", size)
+    place.cover("io=cached")
+    place.run(read, place.mount / "file")
+    place.settle()
+
+    def write_and_count(path):
+        with open(path, "r+b", buffering=0) as file:
+            before = kernel.cached_pages(file.fileno())
+            file.write(b"x" * PAGE)
+            os.stat(path)
+            file.read(10)
+            time.sleep(0.2)
+            os.stat(path)
+            return before, kernel.cached_pages(file.fileno())
+
+    before, after = place.run(write_and_count, place.mount / "file")
+    assert after >= before * 3 // 4
+
+
+def test_who_was_written_may_be_run(place):
+    """Beside the mount, too: no file stays open for writing."""
+    place.cover("io=cached")
+    script = b"#!/bin/sh\nexit 7\n"
+
+    def make(path):
+        with open(path, "wb") as file:
+            file.write(script)
+        os.chmod(path, 0o755)
+        return subprocess.run([path]).returncode
+
+    assert place.run(make, place.mount / "prog") == 7
+
+    def runs_beside():
+        try:
+            return subprocess.run([place.source / "prog"]).returncode == 7
+        except OSError:
+            return False
+
+    assert eventually(runs_beside, limit=1)
+
+
+# Trouble
+
+
+def test_a_killed_charger(place):
+    size = 4 * MIB
+    path = place.put(place.source, "file", size)
+    place.cover("io=cached")
+    place.target.kill_chargers()
+    assert place.run(read, place.mount / "file") == path.read_bytes()
+    place.settle()
+    converged(place, place.mount / "file", at_least=1)
