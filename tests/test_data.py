@@ -234,6 +234,7 @@ def read_or_none(path):
         return None
 
 
+@pytest.mark.long_form
 @pytest.mark.needs_daemon
 def test_dead_chargers_are_replaced_unseen(covered):
     """kill -9 of the charger, again and again, while files are read and

@@ -298,6 +298,7 @@ class Monkey:
                       getattr(error, "errno", "fd"))
 
 
+@pytest.mark.long_form
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("user", USERS.values(), ids=lambda u: u.name)
 def test_a_monkey(twins, user, seed):

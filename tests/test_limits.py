@@ -112,6 +112,7 @@ def list_all(path):
     return number, len(names)
 
 
+@pytest.mark.long_form
 @pytest.mark.figures
 @pytest.mark.needs_daemon
 @pytest.mark.time_limit(600)
@@ -616,6 +617,7 @@ def race_in_threads(directory, first, duration):
     return sorted(set(faults))
 
 
+@pytest.mark.long_form
 def test_names_come_and_go_under_sixteen_threads(covered):
     """Of two processes in two cgroups; in the end the mount shows what is
     there."""

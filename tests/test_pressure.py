@@ -68,6 +68,7 @@ def files(place):
     return place
 
 
+@pytest.mark.long_form
 @pytest.mark.figures
 @pytest.mark.needs_daemon
 @pytest.mark.parametrize("mode", ["io=auto", "io=strict"])
@@ -87,6 +88,7 @@ def test_four_readers_and_a_quarter_of_the_memory(files, figure, mode):
     settle(files)
 
 
+@pytest.mark.long_form
 @pytest.mark.figures
 @pytest.mark.needs_daemon
 def test_mappings_and_a_quarter_of_the_memory(files, figure):
@@ -114,6 +116,7 @@ def test_a_writer_and_a_target_smaller_than_his_file(place):
         content.md5(content.data(size, 5))
 
 
+@pytest.mark.long_form
 @pytest.mark.needs_daemon
 def test_opens_race_for_one_backing(place):
     """Many processes of three cgroups open the same few files, for reading

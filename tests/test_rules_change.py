@@ -376,6 +376,7 @@ def write_and_check(path, seed, duration):
     return bytes(wanted), done
 
 
+@pytest.mark.long_form
 @pytest.mark.figures
 @pytest.mark.parametrize("mode", ["io=auto", "io=strict"])
 def test_no_byte_is_lost_while_rules_flip(place, figure, mode):

@@ -226,6 +226,7 @@ def compare(tree, is_valid=False):
 pytestmark = [pytest.mark.time_limit(900)]
 
 
+@pytest.mark.long_form
 @pytest.mark.parametrize("seed", range(4))
 def test_random_trees(new_scratch, figure, seed):
     """1,000 trees, some 16,000 lines, each tree asked about 25 paths."""
@@ -239,6 +240,7 @@ def test_random_trees(new_scratch, figure, seed):
     figure(f"{len(tree.files) // 2} rule files, {asked} values, {said} said")
 
 
+@pytest.mark.long_form
 def test_garbage(new_scratch, figure):
     """2,000 times any characters, as a pattern: what we refuse would match
     nothing in git, and what we don't, the same as there."""

@@ -130,6 +130,7 @@ def dying(place):
 TROUBLES = {"frozen": stopped, "full": full, "dying": dying}
 
 
+@pytest.mark.long_form
 @pytest.mark.figures
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_trouble_of_one_is_not_the_others(place, figure, trouble):

@@ -282,6 +282,7 @@ def thrash(directory, names, seed, duration):
     return done
 
 
+@pytest.mark.long_form
 @pytest.mark.figures
 def test_no_page_leaks_under_pressure(place, figure):
     """Four readers of two cgroups go through four times of what the target

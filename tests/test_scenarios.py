@@ -340,6 +340,7 @@ class Work:
         return n
 
 
+@pytest.mark.long_form
 @pytest.mark.needs_daemon
 @pytest.mark.parametrize("mode, kill", [("io=strict", kill_each),
                                         ("io=auto", kill_at_once)])
@@ -442,6 +443,7 @@ def eat(size):
     return len(eaten)
 
 
+@pytest.mark.long_form
 @pytest.mark.needs_daemon
 @pytest.mark.parametrize("mode", MODES)
 def test_a_bystander_runs_the_target_out_of_memory(place, mode):
