@@ -122,3 +122,30 @@ def test_installation(new_scratch):
         assert (root / program).exists() or (root / program).is_symlink()
     act.command([*make, "uninstall"], limit=300)
     assert [p for p in root.rglob("*") if not p.is_dir()] == []
+
+
+def kernel_files(number):
+    """What the row of a cgroup version in the code names of the kernel's."""
+    code = (TOP / "src/cgroup.c").read_text()
+    rows = re.search(r"versions\[\] = \{\n(.*?)\n\};", code, re.S)[1]
+    [row] = [r for r in rows.split("\t},") if f".number = {number}," in r]
+    return set(re.findall(r'\.\w+_(?:file|key) = "(.*?)"', row))
+
+
+def readme_column(number):
+    """What is between backquotes in a version's column of the README."""
+    text = (TOP / "README.md").read_text()
+    table = re.search(r"^\| \| v2 \| v1 \|\n(.*?)\n\n", text, re.M | re.S)[1]
+    cells = [line.split("|")[2 if number == 2 else 3]
+             for line in table.splitlines()]
+    return {name for cell in cells for name in re.findall("`(.*?)`", cell)}
+
+
+@pytest.mark.parametrize("number, other", [(1, 2), (2, 1)])
+def test_differences_between_the_versions(number, other):
+    """The README's table tells of all that the code's table has, and of no
+    file of the other version."""
+    ours, others = kernel_files(number), kernel_files(other)
+    assert len(ours) >= 5
+    assert not ours - readme_column(number)
+    assert not (others - ours) & readme_column(number)
