@@ -611,6 +611,13 @@ void charge_close(const struct charge_file *file)
 	charge_close_backing(file->charge, file->backing);
 }
 
+bool charge_is_scan(const struct charge *charge, const struct inode *inode,
+		    bool is_scanner)
+{
+	return policy_is_scan(&binding_of(charge, inode)->rule, is_scanner,
+			      false);
+}
+
 const char *charge_scanners(const struct charge *charge,
 			    const struct inode *inode)
 {

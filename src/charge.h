@@ -305,6 +305,10 @@ void charge_close(const struct charge_file *file);
  */
 void charge_spare(struct charge *charge, struct inode *inode,
 		  const struct charge_before *before);
+/* Whether he who is a scanner, or isn't, reads that inode as scanners do. */
+bool charge_is_scan(const struct charge *charge, const struct inode *inode,
+		    bool is_scanner);
+
 /* Who is a scanner of that inode anyway, see scanlist.h; or NULL. It stays. */
 const char *charge_scanners(const struct charge *charge,
 			    const struct inode *inode);

@@ -485,12 +485,16 @@ static void list_and_reply(struct listing *listing, struct dir *dir,
 static void list_inode(struct listing *listing, fuse_ino_t ino,
 		       const struct fuse_file_info *fi, off_t offset)
 {
+	struct scanners_caller caller = front_caller(listing->req);
 	struct dir *dir = dir_of(fi);
 	int r = 0;
 
 	listing->front = front_of(listing->req);
 	listing->inode = front_inode(listing->front, ino);
 	/* Opens of directories are no messages of io=cached. */
+	if (!fi->fh && offset == 0)
+		scanners_open_dir(listing->front->scanners, &caller,
+				  listing->inode);
 	if (!fi->fh)
 		r = dir_open(listing->front, listing->inode, &dir);
 	if (r < 0)

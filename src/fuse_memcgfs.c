@@ -55,7 +55,19 @@ struct inode *front_inode(struct fuse_front *front, fuse_ino_t ino)
 
 void fuse_front_note_open(struct fuse_front *front, uint64_t nodeid, pid_t pid)
 {
-	charge_note_use(front->charge, front_inode(front, nodeid), pid);
+	struct inode *inode = front_inode(front, nodeid);
+	struct scanners_open open = {
+		.caller = { .tid = pid, .uid = (uid_t)-1 },
+		.inode = inode,
+		.flags = O_RDONLY, /* it isn't told, nor when it is closed */
+		.named = charge_scanners(front->charge, inode),
+	};
+	bool is_scanner = S_ISREG(inode->type) &&
+			  scanners_begin_open(front->scanners, &open);
+
+	/* What a scanner opens he doesn't use. */
+	if (!charge_is_scan(front->charge, inode, is_scanner))
+		charge_note_use(front->charge, inode, pid);
 }
 
 double front_show_attr(struct fuse_front *front, struct inode *inode,

@@ -177,7 +177,7 @@ def test_scanner(here, figure, name):
 
 MODULES = 120
 OBJECTS = 150
-SERVED = 10000 if settings.LONG else settings.scaled(2000)
+SERVED = 10000 if settings.LONG else settings.scaled(1000)
 SOURCES = Path(__file__).resolve().parent.parent / "src"
 
 
@@ -258,9 +258,9 @@ SQLITE = """
 import sqlite3, sys
 db = sqlite3.connect("data.db")
 db.execute("create table t (a integer primary key, b text)")
-db.executemany("insert into t(b) values (?)", (("x" * 100,) for _ in range(40000)))
+db.executemany("insert into t(b) values (?)", (("x" * 100,) for _ in range(8000)))
 db.commit()
-for n in range(20):
+for n in range(5):
     db.execute("select sum(length(b)) from t").fetchall()
     db.execute("update t set b = 'y' where a = ?", (n,))
     db.commit()
@@ -311,9 +311,9 @@ def test_no_scanner(here, figure, name):
 def prepare_site(here):
     site = here.source / "site"
     for n in range(SERVED):
-        if n % 500 == 0:
-            (site / f"d{n // 500:02}").mkdir(parents=True)
-        (site / f"d{n // 500:02}/f{n:05}.html").write_text(f"{n}\n" * 50)
+        if n % 250 == 0:
+            (site / f"d{n // 250:02}").mkdir(parents=True)
+        (site / f"d{n // 250:02}/f{n:05}.html").write_text(f"{n}\n" * 50)
     (here.out / "nginx.conf").write_text(textwrap.dedent(f"""\
         daemon off; master_process on; worker_processes 2; user root;
         pid {here.out}/nginx.pid; error_log stderr;
@@ -462,3 +462,20 @@ def test_off(place):
         here.run("grep -r needle . ; cut -c1 a/*.c >/dev/null")
     assert not told
     assert [s["command"] for s in scanners(here)] == ["cut"]
+
+
+def test_where_opens_are_no_messages(place, figure):
+    """fanotify tells of them, a moment later."""
+    grow_tree(place.source)
+    (place.source / "imports").mkdir()
+    prepare_imports(place.source / "imports")
+    place.cover("io=cached")
+    here = Here(place, "cached")
+    with here.watch() as told:
+        here.run(SCANNERS["tar"])
+    row(figure, here, "tar", told, True)
+    assert verdicts(told) and files_of(verdicts(told)[0]) <= FILES_MAX
+    with here.watch() as told:
+        here.run(OTHERS["python, library"][2], cwd="imports")
+    row(figure, here, "python, library", told, False)
+    assert not verdicts(told)
