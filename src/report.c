@@ -48,7 +48,7 @@ static void add_scanner(const struct scanners_view *view, void *userdata)
 }
 
 _Static_assert(sizeof(((struct stats_scanner *)0)->command) ==
-			       SCANNERS_COMMAND_BYTES &&
+			       IDENTITY_COMMAND_BYTES &&
 		       sizeof(((struct stats_scanner *)0)->why) ==
 			       SCANNERS_WHY_BYTES,
 	       "they are copied whole");

@@ -5,15 +5,12 @@
 #include "cgroup.h"
 #include "inode_place.h"
 #include "scanlist.h"
-#include "task.h"
 #include "util.h"
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #define PROCESSES 256 /* the low bits of what says who */
 #define THREADS 512
@@ -28,16 +25,6 @@
 /* The open is one of execve(2) (FMODE_EXEC; seen on Linux 6.18). */
 #define OPEN_EXEC 0x20
 
-#define IOPRIO_WHO_PROCESS 1
-#define IOPRIO_CLASS_SHIFT 13
-#define IOPRIO_CLASS_IDLE 3
-
-/* Numbers of fields in /proc/PID/stat, see task.h. */
-#define STAT_PARENT 4
-#define STAT_GROUP 5
-#define STAT_START 22
-#define STAT_POLICY 41
-
 /* A file that a process has opened, which is held. */
 struct kept_file {
 	struct inode *inode;
@@ -50,19 +37,9 @@ struct kept {
 	struct kept_file files[KEPT]; /* the latest last */
 };
 
-/* What /proc tells of a process. */
-struct identity {
-	pid_t pid;
-	pid_t parent;
-	pid_t group;
-	uint64_t start_ns; /* by CLOCK_BOOTTIME */
-	char command[SCANNERS_COMMAND_BYTES];
-	bool is_idle;
-	char *cgroup; /* owned; NULL: not known */
-};
-
 struct process {
-	struct identity id; /* its pid is 0: there is none */
+	struct identity id;
+	char *cgroup; /* owned; NULL: not known */
 	uint32_t who; /* of this place in the table, and of none before */
 	uint64_t used_ns;
 	bool has_helper; /* somebody lists for it, perhaps */
@@ -81,7 +58,6 @@ struct thread {
 
 struct scanners {
 	struct scanners_config config;
-	uint64_t tick_ns;
 	pthread_mutex_t lock; /* for all below */
 	struct listings *listings;
 	struct process *processes[PROCESSES]; /* made as they are needed */
@@ -98,8 +74,6 @@ int scanners_new(const struct scanners_config *config, struct scanners **out)
 	if (!scanners)
 		return -ENOMEM;
 	scanners->config = *config;
-	scanners->tick_ns =
-		UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK);
 	scanners->listings = listings_new(LISTINGS_BYTES);
 	if (!scanners->listings) {
 		free(scanners);
@@ -181,46 +155,6 @@ static struct inode *keep(struct process *process, struct inode *inode,
 
 /* -- who -- */
 
-static pid_t thread_group(pid_t tid)
-{
-	char path[32], text[1024];
-	const char *at;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-	if (read_small_file(AT_FDCWD, path, text, sizeof(text)) < 0)
-		return 0;
-	at = strstr(text, "\nTgid:");
-	return at ? (pid_t)strtol(at + strlen("\nTgid:"), NULL, 10) : 0;
-}
-
-static uint64_t stat_number(const char *text, int field)
-{
-	const char *at = task_stat_field(text, field);
-
-	return at ? strtoull(at, NULL, 10) : 0;
-}
-
-static void copy_command(char command[SCANNERS_COMMAND_BYTES], const char *text)
-{
-	const char *begin = strchr(text, '(');
-	const char *end = strrchr(text, ')');
-	size_t len = begin && end > begin ? (size_t)(end - begin - 1) : 0;
-
-	if (len >= SCANNERS_COMMAND_BYTES)
-		len = SCANNERS_COMMAND_BYTES - 1;
-	memcpy(command, begin ? begin + 1 : "", len);
-	command[len] = '\0';
-}
-
-static bool is_idle(pid_t tid, uint64_t policy)
-{
-	long ioprio = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
-
-	return policy == SCHED_IDLE || policy == SCHED_BATCH ||
-	       (ioprio >= 0 &&
-		ioprio >> IOPRIO_CLASS_SHIFT == IOPRIO_CLASS_IDLE);
-}
-
 static char *cgroup_of(const struct scanners *scanners, pid_t tid)
 {
 	struct account *account =
@@ -229,30 +163,6 @@ static char *cgroup_of(const struct scanners *scanners, pid_t tid)
 
 	account_unref(account);
 	return cgroup;
-}
-
-/* -ESRCH: there is no such thread. */
-static int identify(const struct scanners *scanners, pid_t tid,
-		    struct identity *id)
-{
-	char path[32], text[TASK_STAT_BYTES];
-	pid_t pid = thread_group(tid);
-
-	if (pid <= 0)
-		return -ESRCH;
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	if (read_small_file(AT_FDCWD, path, text, sizeof(text)) < 0)
-		return -ESRCH;
-	*id = (struct identity){
-		.pid = pid,
-		.parent = (pid_t)stat_number(text, STAT_PARENT),
-		.group = (pid_t)stat_number(text, STAT_GROUP),
-		.start_ns = stat_number(text, STAT_START) * scanners->tick_ns,
-		.is_idle = is_idle(tid, stat_number(text, STAT_POLICY)),
-		.cgroup = cgroup_of(scanners, tid),
-	};
-	copy_command(id->command, text);
-	return 0;
 }
 
 /* -- the table -- */
@@ -295,7 +205,7 @@ static int find_place(const struct scanners *scanners)
 static void process_clear(struct scanners *scanners, struct process *process)
 {
 	throw_away(scanners, process->kept);
-	free(process->id.cgroup);
+	free(process->cgroup);
 	memset(process, 0, sizeof(*process));
 }
 
@@ -373,8 +283,9 @@ static void begin_anew(struct scanners *scanners, struct process *process)
 	process->who = next_who(scanners, place);
 }
 
-/* The process of an identity, whose cgroup is taken over. */
-static struct process *adopt(struct scanners *scanners, struct identity *id)
+/* The process of an identity, and its cgroup, which is taken over. */
+static struct process *adopt(struct scanners *scanners,
+			     const struct identity *id, char **cgroup)
 {
 	struct process *process = find_identity(scanners, id);
 
@@ -384,9 +295,9 @@ static struct process *adopt(struct scanners *scanners, struct identity *id)
 		begin_anew(scanners, process);
 	if (!process)
 		return NULL;
-	free(process->id.cgroup);
+	free(process->cgroup);
 	process->id = *id;
-	id->cgroup = NULL;
+	process->cgroup = steal_ptr(cgroup);
 	process->list = NULL;
 	process->has_helper = find_helper(scanners, process);
 	return process;
@@ -415,6 +326,7 @@ static struct process *find_thread(struct scanners *scanners, pid_t tid,
 static struct process *take_process(struct scanners *scanners, pid_t tid,
 				    uint64_t now)
 {
+	cleanup_free char *cgroup = NULL;
 	struct process *process;
 	struct identity id;
 
@@ -424,11 +336,11 @@ static struct process *take_process(struct scanners *scanners, pid_t tid,
 	process = find_thread(scanners, tid, now);
 	if (!process) {
 		pthread_mutex_unlock(&scanners->lock);
-		if (identify(scanners, tid, &id) < 0)
+		if (identity_read(tid, &id) < 0)
 			return NULL;
+		cgroup = cgroup_of(scanners, tid);
 		pthread_mutex_lock(&scanners->lock);
-		process = adopt(scanners, &id);
-		free(id.cgroup);
+		process = adopt(scanners, &id, &cgroup);
 		if (process)
 			*thread_of(scanners, tid) = (struct thread){
 				.tid = tid,
@@ -472,7 +384,7 @@ struct verdict {
 	bool is_new; /* it has changed */
 	bool is_scanner;
 	pid_t pid;
-	char command[SCANNERS_COMMAND_BYTES];
+	char command[IDENTITY_COMMAND_BYTES];
 	char *cgroup; /* owned */
 	uint64_t bytes;
 	uint64_t files;
@@ -498,8 +410,7 @@ static void judge(struct scanners *scanners, struct process *process,
 	verdict->is_new = true;
 	verdict->pid = process->id.pid;
 	memcpy(verdict->command, process->id.command, sizeof(verdict->command));
-	verdict->cgroup = process->id.cgroup ? strdup(process->id.cgroup) :
-					       NULL;
+	verdict->cgroup = process->cgroup ? strdup(process->cgroup) : NULL;
 	describe(process, verdict->why, sizeof(verdict->why));
 }
 
@@ -529,7 +440,7 @@ static bool is_named(const struct scanners *scanners, struct process *process,
 {
 	struct scanlist_reader reader = {
 		.command = process->id.command,
-		.cgroup = process->id.cgroup,
+		.cgroup = process->cgroup,
 		.uid = open->caller.uid,
 	};
 
@@ -899,7 +810,7 @@ static void fill_view(const struct process *process, struct scanners_view *view)
 
 	*view = (struct scanners_view){
 		.pid = process->id.pid,
-		.cgroup = process->id.cgroup,
+		.cgroup = process->cgroup,
 		.is_scanner = scanner->is_scanner || process->is_named,
 		.is_named = process->is_named,
 		.is_idle = process->id.is_idle,

@@ -13,6 +13,7 @@
 #define MEMCGFS_SCANNERS_H
 
 #include "events.h"
+#include "identity.h"
 #include "inode.h"
 #include "listings.h"
 #include "openers.h"
@@ -20,7 +21,6 @@
 
 #include <sys/types.h>
 
-#define SCANNERS_COMMAND_BYTES 16
 #define SCANNERS_WHY_BYTES 160
 
 struct cgroup_tree;
@@ -107,7 +107,7 @@ void scanners_expire(struct scanners *scanners);
 /* A process, for reports. */
 struct scanners_view {
 	pid_t pid;
-	char command[SCANNERS_COMMAND_BYTES];
+	char command[IDENTITY_COMMAND_BYTES];
 	const char *cgroup; /* NULL: not known */
 	bool is_scanner;
 	bool is_named; /* by scanners= */

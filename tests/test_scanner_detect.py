@@ -9,16 +9,15 @@ import shutil
 import signal
 import socket
 import textwrap
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lib import act, schema, settings
-from lib.control import Lines, addresses, ctl, ctl_fails, ctl_json, device_of
+from lib.control import ctl, ctl_fails, ctl_json
 from lib.place import Place
 from lib.settings import KIB, MIB
+from lib.verdicts import files_of, verdicts, watch
 from lib.wait import eventually
 
 pytestmark = [pytest.mark.needs_daemon, pytest.mark.time_limit(300)]
@@ -77,58 +76,24 @@ def here(request, new_scratch, cgroups, judge):
         place.leave()
 
 
-def listen(lines, told):
-    """To the end, which is that the rules are read again."""
-    while line := lines.next():
-        if line["event"] == "scanner":
-            told.append(line)
-        if line["event"] == "rules":
-            told.append(None)
-            return
-
-
 class Here:
     def __init__(self, place, kind):
         self.place, self.kind = place, kind
         self.source, self.mnt = place.source, place.mountpoint
         self.out = place.beside
-        [self.address] = addresses(device_of(self.mnt))
 
-    @contextmanager
-    def watch(self, to_the_end=True):
-        """The verdicts that are told meanwhile."""
-        told = []
-        with Lines(self.address, "events") as lines:
-            lines.until(event="follow")
-            listener = threading.Thread(target=listen, args=(lines, told))
-            listener.start()
-            try:
-                yield told
-                if to_the_end:
-                    assert eventually(lambda: not self.place.reader.pids(), 20)
-            finally:
-                # Whatever was to be told of is told before that.
-                ctl("reload", self.mnt)
-                listener.join()
-        assert told.pop() is None
+    def watch(self):
+        """The verdicts that are told until all who are started have ended."""
+        return watch(self.mnt, lambda: not self.place.reader.pids())
 
     def watch_briefly(self):
-        return self.watch(to_the_end=False)
+        return watch(self.mnt)
 
     def run(self, script, cwd="tree", check=True, **more):
         """A shell's job, in a session of its own."""
         return act.command(["setsid", "-w", "sh", "-c", script, "sh", self.out],
                            cgroup=self.place.reader, cwd=self.mnt / cwd,
                            env=ENV | more, check=check, limit=120)
-
-
-def verdicts(told):
-    return [line for line in told if not line["reason"].startswith("no longer")]
-
-
-def files_of(line):
-    """"tar (pid 7), 16 files: ..." says how many it took."""
-    return int(line["reason"].split("), ")[1].split()[0])
 
 
 def row(figure, here, name, told, wanted):

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from lib import act
+from lib.verdicts import verdicts, watch
 from lib.wait import eventually
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -139,3 +140,19 @@ def test_a_wrong_page_is_found(yard, cluster):
     done = cluster.run("pg_checksums", "--check", "-D", cluster.data,
                        check=False)
     assert done.returncode != 0
+
+
+def test_it_is_no_scanner(yard, cluster):
+    """Not by scans of its tables one after the other, either."""
+    cluster.run("initdb", "-D", cluster.data, "-A", "trust", "-E", "UTF8",
+                "--no-sync")
+    with watch(yard.mountpoint) as told:
+        cluster.start()
+        cluster.ask("".join(
+            f"CREATE TABLE t{n} AS SELECT g, repeat('x', 100) FROM "
+            "generate_series(1, 5000) g;" for n in range(60)))
+        cluster.ask("".join(f"SELECT count(*) FROM t{n};" for n in range(60)))
+        cluster.run("vacuumdb", "-qaz")
+        cluster.run("pg_dump", "-f", "/dev/null", "postgres")
+        cluster.stop()
+    assert not verdicts(told)
