@@ -57,7 +57,7 @@ def grow_tree(root):
         path.write_text(text(n, choose.randrange(1, 12) * KIB))
 
 
-@pytest.fixture(scope="module", params=["disk", "memory"])
+@pytest.fixture(scope="module")
 def here(request, new_scratch, cgroups, judge):
     """One mount for all programs, of the scratch filesystem and of a tmpfs,
     which lists directories otherwise."""
@@ -127,7 +127,16 @@ def prepare_scanner(here, name):
     return {"HOME": str(here.out), "BORG_BASE_DIR": str(here.out)}
 
 
-@pytest.mark.parametrize("name", SCANNERS)
+def on(kind, names):
+    return [pytest.param(kind, name, id=f"{kind}-{name}") for name in names]
+
+
+ON_DISK = pytest.mark.parametrize("here", ["disk"], indirect=True)
+
+
+@pytest.mark.parametrize("here, name",
+                         on("disk", SCANNERS) + on("memory", SCANNERS),
+                         indirect=["here"])
 def test_scanner(here, figure, name):
     more = prepare_scanner(here, name)
     with here.watch() as told:
@@ -261,7 +270,13 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", OTHERS)
+# Those who list directories, or take files in an order, on a tmpfs, too.
+LISTED = ["gcc -j2 build", "python, imports", "git status", "ld"]
+
+
+@pytest.mark.parametrize("here, name",
+                         on("disk", OTHERS) + on("memory", LISTED),
+                         indirect=["here"])
 def test_no_scanner(here, figure, name):
     prepare, directory, script = OTHERS[name]
     if prepare:
@@ -314,6 +329,7 @@ class Client(http.client.HTTPConnection):
         return data
 
 
+@ON_DISK
 def test_web_server(here, figure):
     """Each file once, in the order in which they are listed."""
     prepare_site(here)
@@ -378,6 +394,7 @@ def scanners(here):
     return status["scanners"]
 
 
+@ON_DISK
 def test_it_is_named_until_it_turns_to_reuse(here, reader):
     pid = reader.child.pid
     with here.watch_briefly() as told:
@@ -402,11 +419,13 @@ def test_it_is_named_until_it_turns_to_reuse(here, reader):
     assert not [s for s in scanners(here) if s["pid"] == pid]
 
 
+@ON_DISK
 def test_who_is_not_known(here):
     said = ctl_fails("explain", "1", cwd=here.mnt)
     assert "has opened nothing here" in said
 
 
+@ON_DISK
 def test_who_is_named_by_a_rule(here):
     named = here.source / "named"
     named.mkdir()
