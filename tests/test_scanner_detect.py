@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import textwrap
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,23 +58,41 @@ def grow_tree(root):
         path.write_text(text(n, choose.randrange(1, 12) * KIB))
 
 
-@pytest.fixture(scope="module")
-def here(request, new_scratch, cgroups, judge):
-    """One mount for all programs, of the scratch filesystem and of a tmpfs,
-    which lists directories otherwise."""
+@contextmanager
+def one_mount(kind, new_scratch, cgroups, judge):
+    """For all programs."""
     place = Place(new_scratch("detect"), cgroups, judge)
-    if request.param == "memory":
+    if kind == "memory":
         act.command(["mount", "-t", "tmpfs", "-o", "size=512m", "none",
                      place.source])
     try:
         grow_tree(place.source)
         place.cover()
-        yield Here(place, request.param)
+        yield Here(place, kind)
     finally:
-        place.mount and place.mount.stop()
-        if request.param == "memory":
+        if place.mount is not None:
+            place.mount.stop()
+        if kind == "memory":
             act.command(["umount", "-l", place.source])
         place.leave()
+
+
+@pytest.fixture(scope="module")
+def disk(new_scratch, cgroups, judge):
+    with one_mount("disk", new_scratch, cgroups, judge) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def memory(new_scratch, cgroups, judge):
+    """A tmpfs, which lists directories otherwise."""
+    with one_mount("memory", new_scratch, cgroups, judge) as made:
+        yield made
+
+
+@pytest.fixture
+def here(request):
+    return request.getfixturevalue(getattr(request, "param", "disk"))
 
 
 class Here:
@@ -129,9 +148,6 @@ def prepare_scanner(here, name):
 
 def on(kind, names):
     return [pytest.param(kind, name, id=f"{kind}-{name}") for name in names]
-
-
-ON_DISK = pytest.mark.parametrize("here", ["disk"], indirect=True)
 
 
 @pytest.mark.parametrize("here, name",
@@ -329,7 +345,6 @@ class Client(http.client.HTTPConnection):
         return data
 
 
-@ON_DISK
 def test_web_server(here, figure):
     """Each file once, in the order in which they are listed."""
     prepare_site(here)
@@ -394,7 +409,6 @@ def scanners(here):
     return status["scanners"]
 
 
-@ON_DISK
 def test_it_is_named_until_it_turns_to_reuse(here, reader):
     pid = reader.child.pid
     with here.watch_briefly() as told:
@@ -419,13 +433,11 @@ def test_it_is_named_until_it_turns_to_reuse(here, reader):
     assert not [s for s in scanners(here) if s["pid"] == pid]
 
 
-@ON_DISK
 def test_who_is_not_known(here):
     said = ctl_fails("explain", "1", cwd=here.mnt)
     assert "has opened nothing here" in said
 
 
-@ON_DISK
 def test_who_is_named_by_a_rule(here):
     named = here.source / "named"
     named.mkdir()
