@@ -12,6 +12,7 @@
 #include "charge_cached.h"
 #include "inode_place.h"
 #include "log.h"
+#include "passthrough.h"
 #include "transport.h"
 #include "util.h"
 
@@ -314,14 +315,13 @@ void front_dispatch(const struct job *job)
 /* NULL: files can pass through; else why not. */
 static const char *why_no_passthrough(struct fuse_conn_info *conn)
 {
-	if (!fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH))
-		return "the kernel has no FUSE passthrough (Linux 6.9 and "
-		       "later have it)";
-	if (!creds_have(CREDS_MASK(CAP_SYS_ADMIN))) {
+	const char *why = passthrough_why_not();
+
+	if (!why && !fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH))
+		why = "the kernel was built without FUSE passthrough";
+	if (why)
 		fuse_unset_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
-		return "FUSE passthrough needs CAP_SYS_ADMIN";
-	}
-	return NULL;
+	return why;
 }
 
 /*

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -105,9 +106,9 @@ int mirror_begin(struct mirror *mirror, dev_t device)
 {
 	int fd = open_copy(mirror->mountpoint);
 
+	mirror->device = device;
 	if (fd < 0)
 		return fd;
-	mirror->device = device;
 	mirror->root_fd = fd;
 	mirror->is_begun = true;
 	atomic_store(&mirror->users, 1);
@@ -166,6 +167,39 @@ int mirror_open(struct mirror *mirror, uint64_t nodeid)
 		fd = -errno;
 	mirror_put(mirror);
 	return fd;
+}
+
+/* Whether the fd is of that inode of the mount; asks nobody. */
+static bool is_inode(const struct mirror *mirror, int fd, uint64_t nodeid)
+{
+	struct node_handle handle = {
+		.head.handle_bytes = sizeof(handle.words),
+	};
+	struct statx stx;
+	int mount;
+
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO,
+		     &stx) == 0 &&
+	       makedev(stx.stx_dev_major, stx.stx_dev_minor) ==
+		       mirror->device &&
+	       name_to_handle_at(fd, "", &handle.head, &mount, AT_EMPTY_PATH) ==
+		       0 &&
+	       handle.words[0] == (uint32_t)(nodeid >> 32) &&
+	       handle.words[1] == (uint32_t)nodeid;
+}
+
+int mirror_open_path(const struct mirror *mirror, uint64_t nodeid,
+		     const char *path)
+{
+	cleanup_free char *name = NULL;
+	cleanup_close int fd = -1;
+
+	if (asprintf(&name, "%s%s", mirror->mountpoint, path) < 0)
+		return -ENOMEM;
+	fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return is_inode(mirror, fd, nodeid) ? steal_fd(&fd) : -ESTALE;
 }
 
 int mirror_drop(int fuse_fd, uint64_t nodeid, uint64_t offset, uint64_t length)

@@ -40,6 +40,14 @@ bool mirror_see(struct mirror *mirror);
 int mirror_open(struct mirror *mirror, uint64_t nodeid);
 
 /*
+ * The same by its path within the mount, where there is no copy to be had: as
+ * far as the daemon may read it, and keeping others from unmounting meanwhile.
+ * By no worker, as workers may be asked for the path's names.
+ */
+int mirror_open_path(const struct mirror *mirror, uint64_t nodeid,
+		     const char *path);
+
+/*
  * Drops the pages of a range, mapped ones too; dirty ones are written first,
  * and those being read are waited for: it must not be called by who is to
  * answer that. 0 or -errno; pages that others hold, in a pipe say, stay.

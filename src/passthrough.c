@@ -3,9 +3,10 @@
 #include "passthrough.h"
 
 #include "creds.h"
+#include "util.h"
 
-#include <errno.h>
-#include <stdint.h>
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/ioctl.h>
 
 /* As in include/uapi/linux/fuse.h, which Debian 12's headers lack. */
@@ -19,6 +20,26 @@ struct fuse_backing_map {
 #define FUSE_DEV_IOC_BACKING_OPEN _IOW(229, 1, struct fuse_backing_map)
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)
 #endif
+
+/* Seen by the error that an fd gets which is of no mount (Linux 6.18). */
+static bool kernel_knows(void)
+{
+	struct fuse_backing_map map = { .fd = -1 };
+	cleanup_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	return fd < 0 || ioctl(fd, FUSE_DEV_IOC_BACKING_OPEN, &map) >= 0 ||
+	       errno != ENOTTY;
+}
+
+const char *passthrough_why_not(void)
+{
+	if (!kernel_knows())
+		return "the kernel has no FUSE passthrough (Linux 6.9 and "
+		       "later have it)";
+	if (!creds_have(CREDS_MASK(CAP_SYS_ADMIN)))
+		return "FUSE passthrough needs CAP_SYS_ADMIN";
+	return NULL;
+}
 
 int passthrough_register(int fuse_fd, int fd)
 {

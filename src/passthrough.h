@@ -11,6 +11,12 @@
 #define MEMCGFS_PASSTHROUGH_H
 
 /*
+ * Why files can't pass through here, as far as that is known without a mount;
+ * NULL: they can, unless the kernel was built without it.
+ */
+const char *passthrough_why_not(void);
+
+/*
  * Registers the file behind @fd with the FUSE connection behind @fuse_fd.
  * Gives an id (> 0) or -errno: -EPERM without CAP_SYS_ADMIN in the initial
  * user namespace, -ELOOP for a file on too deep a stack of filesystems.

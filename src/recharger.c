@@ -3,6 +3,7 @@
 #include "recharger.h"
 
 #include "charge_priv.h"
+#include "inode_place.h"
 #include "list.h"
 #include "log.h"
 #include "ranges.h"
@@ -283,11 +284,17 @@ static void requeue(struct recharger *recharger, struct recharge *recharge)
 	recharge_free(recharger, recharge);
 }
 
-static int open_pages(struct recharger *recharger, const struct inode *inode)
+/* An ordinary user can't have the mirror, but open what he may read. */
+static int open_pages(struct recharger *recharger, struct inode *inode)
 {
-	return recharger->has_mirror ?
-		       mirror_open(recharger->mirror, (uintptr_t)inode) :
-		       -ENODEV;
+	char path[INODE_PATH_MAX];
+
+	if (recharger->has_mirror)
+		return mirror_open(recharger->mirror, (uintptr_t)inode);
+	if (!recharger->lacks_mirror ||
+	    inode_path(recharger->charge->table, inode, path) < 0)
+		return -ENODEV;
+	return mirror_open_path(recharger->mirror, (uintptr_t)inode, path);
 }
 
 static void run(struct recharger *recharger, struct recharge *recharge)
@@ -325,9 +332,9 @@ static void begin_mirror(struct recharger *recharger)
 	recharger->has_mirror = r == 0;
 	recharger->lacks_mirror = r < 0;
 	if (r < 0)
-		log_warning("the mount's own pages can't be reached (%s): what "
-			    "readers are charged for is let go of, and not "
-			    "kept",
+		log_warning("the mount's own pages are reached by path alone "
+			    "(%s): they are kept as far as this user may read "
+			    "them",
 			    strerror(-r));
 }
 

@@ -7,6 +7,7 @@
 #include "cutoff.h"
 #include "endpoint.h"
 #include "log.h"
+#include "passthrough.h"
 #include "process.h"
 #include "sandbox.h"
 #include "transport.h"
@@ -336,6 +337,22 @@ static int start_exporter(struct session *session)
 		       0;
 }
 
+/*
+ * Without passthrough each read would be a message, of what is in memory, too:
+ * so the pages are to be those of the mount.
+ */
+static void choose_io(struct session *session)
+{
+	struct options *options = &session->options;
+	const char *why = passthrough_why_not();
+
+	if (options->io != POLICY_IO_AUTO || options->memcg[0] == '@' || !why)
+		return;
+	log_warning("io=auto is io=cached here: %s", why);
+	session->why_cached = why;
+	options->io = POLICY_IO_CACHED;
+}
+
 /* -- its life -- */
 
 static int session_start(struct session *session)
@@ -360,6 +377,7 @@ static int session_start(struct session *session)
 		r = connection_check_uring();
 	if (r < 0)
 		return r;
+	choose_io(session);
 	/* Both before there are threads, and memory to be inherited. */
 	r = session_make_watch(session);
 	if (r < 0)

@@ -36,6 +36,7 @@ struct session {
 	struct inode_table *table;
 	struct charge *charge;
 	_Atomic(struct rulebook *) book;
+	const char *why_cached; /* though io=auto was asked for; or NULL */
 	_Atomic(const char *) why_strict; /* NULL: files can pass through */
 	struct usewatch *watch; /* NULL: not wanted, or no right to it */
 	_Atomic(const char *) why_unwatched; /* NULL: all is well */

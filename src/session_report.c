@@ -21,6 +21,7 @@ static struct report_source report_source(struct session *session)
 			.io = policy_io_name(session->options.io),
 			.is_cached = session->options.io == POLICY_IO_CACHED,
 			.why_strict = atomic_load(&session->why_strict),
+			.why_cached = session->why_cached,
 			.why_unwatched = atomic_load(&session->why_unwatched),
 			.sees_owners = session->kpagecgroup_fd >= 0,
 			.pid = getpid(),

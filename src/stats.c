@@ -107,6 +107,11 @@ void stats_each_degraded(const struct stats_snapshot *snapshot,
 			 mount->why_strict);
 		fn(reason, userdata);
 	}
+	if (mount->why_cached) {
+		snprintf(reason, sizeof(reason),
+			 "io=auto is io=cached here: %s", mount->why_cached);
+		fn(reason, userdata);
+	}
 	if (mount->why_unwatched) {
 		snprintf(
 			reason, sizeof(reason),

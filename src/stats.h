@@ -92,6 +92,7 @@ struct stats_mount {
 	const char *io; /* the option's word */
 	bool is_cached; /* it is io=cached: no file is to pass through */
 	const char *why_strict; /* NULL: else files can pass through */
+	const char *why_cached; /* NULL: it was asked for, or isn't */
 	const char *why_unwatched; /* by whom it is opened; NULL: it is */
 	bool sees_owners; /* of pages */
 	int pid; /* the daemon's */

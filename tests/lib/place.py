@@ -54,10 +54,11 @@ class Place:
         paths += [self.mount / name for name in names or [""]]
         self.settle()
         # What was in memory before is claimed in the background.
-        eventually(lambda: not self.judge.look(*paths, through=True)
-                   .foreign_to(cgroup), every=0.2)
-        return self.judge.owned_by(cgroup, *paths, at_least=at_least,
-                                   through=True)
+        with kernel.admin_may_enter():
+            eventually(lambda: not self.judge.look(*paths, through=True)
+                       .foreign_to(cgroup), every=0.2)
+            return self.judge.owned_by(cgroup, *paths, at_least=at_least,
+                                       through=True)
 
     def kept_once(self, name):
         """What was read of a file is in memory as pages of the mount, or as
