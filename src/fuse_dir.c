@@ -153,6 +153,7 @@ static struct victim victim_get(struct fuse_front *front, struct inode *dir,
 		inode_find_victim(front->table, dir, name, &victim.is_last);
 	if (victim.inode && victim.is_last) {
 		charge_unpin(front->charge, victim.inode);
+		scanners_let_go(front->scanners, victim.inode);
 		backing_drop_idle(front->table, victim.inode);
 	}
 	return victim;

@@ -37,6 +37,15 @@ static bool is_part(uint64_t part, uint64_t whole, uint32_t percent)
 	return part * 100 >= whole * percent;
 }
 
+/*
+ * Requests are told by several threads, so that one may come before another
+ * that has an earlier time.
+ */
+static uint64_t elapsed_ns(uint64_t since_ns, uint64_t now_ns)
+{
+	return now_ns > since_ns ? now_ns - since_ns : 0;
+}
+
 /* -- what it does -- */
 
 /* Where it is stays known: who leaves out files there is seen to, at once. */
@@ -48,15 +57,21 @@ static void begin(struct scanner *scanner, uint64_t now_ns)
 	scanner->total_bytes = 0;
 }
 
+static bool is_quiet(const struct scanner *scanner, uint64_t now_ns)
+{
+	return !scanner->since_ns ||
+	       elapsed_ns(scanner->last_ns, now_ns) > SCANNER_QUIET_NS;
+}
+
 /* What was before a long pause says nothing any more. */
 static void note_time(struct scanner *scanner, uint64_t now_ns)
 {
-	if (!scanner->since_ns ||
-	    now_ns - scanner->last_ns > SCANNER_QUIET_NS) {
+	if (is_quiet(scanner, now_ns)) {
 		begin(scanner, now_ns);
 		memset(scanner->dirs, 0, sizeof(scanner->dirs));
 	}
-	scanner->last_ns = now_ns;
+	if (now_ns > scanner->last_ns)
+		scanner->last_ns = now_ns;
 }
 
 static void halve(struct scanner *scanner, uint64_t now_ns)
@@ -78,7 +93,7 @@ static void halve(struct scanner *scanner, uint64_t now_ns)
 	sums->wrote /= 2;
 	sums->dirs /= 2;
 	sums->walked /= 2;
-	scanner->since_ns += (now_ns - scanner->since_ns) / 2;
+	scanner->since_ns += elapsed_ns(scanner->since_ns, now_ns) / 2;
 }
 
 void scanner_note_directory(struct scanner *scanner, bool is_below,
@@ -288,7 +303,7 @@ static bool is_slow(const struct scanner *scanner, uint64_t now_ns)
 {
 	const struct scanner_sums *sums = &scanner->sums;
 
-	return now_ns - scanner->since_ns >
+	return elapsed_ns(scanner->since_ns, now_ns) >
 	       (sums->files + sums->bytes / SLOW_BYTES) * SLOW_NS;
 }
 
@@ -397,7 +412,7 @@ bool scanner_judge(struct scanner *scanner, const struct scanner_hints *hints,
 {
 	bool was = scanner->is_scanner;
 
-	if (!scanner->since_ns || now_ns - scanner->last_ns > SCANNER_QUIET_NS)
+	if (is_quiet(scanner, now_ns))
 		scanner->why = SCANNER_QUIET;
 	else if (was)
 		scanner->why = judge_old(scanner, now_ns);

@@ -167,6 +167,12 @@ static char *cgroup_of(const struct scanners *scanners, pid_t tid)
 
 /* -- the table -- */
 
+/* For how long nothing has been heard of it: others may have, since @now. */
+static uint64_t quiet_ns(const struct process *process, uint64_t now)
+{
+	return now > process->used_ns ? now - process->used_ns : 0;
+}
+
 static struct process *find_who(struct scanners *scanners, uint32_t who)
 {
 	struct process *process = scanners->processes[who % PROCESSES];
@@ -348,9 +354,9 @@ static struct process *take_process(struct scanners *scanners, pid_t tid,
 				.asked_ns = now,
 			};
 	}
-	if (process)
+	if (process && process->used_ns < now)
 		process->used_ns = now;
-	else
+	if (!process)
 		pthread_mutex_unlock(&scanners->lock);
 	return process;
 }
@@ -750,6 +756,34 @@ void scanners_list(struct scanners *scanners, const struct inode *dir,
 	pthread_mutex_unlock(&scanners->lock);
 }
 
+/* How many times it was kept, which the caller is to forget. */
+static uint32_t unkeep(struct kept *kept, const struct inode *inode)
+{
+	uint32_t left = 0, gone;
+
+	for (uint32_t i = 0; i < kept->count; i++)
+		if (kept->files[i].inode != inode)
+			kept->files[left++] = kept->files[i];
+	gone = kept->count - left;
+	kept->count = left;
+	return gone;
+}
+
+void scanners_let_go(struct scanners *scanners, struct inode *inode)
+{
+	uint32_t gone = 0;
+
+	if (scanners->config.is_off)
+		return;
+	pthread_mutex_lock(&scanners->lock);
+	for (int i = 0; i < PROCESSES; i++)
+		if (scanners->processes[i] && scanners->processes[i]->kept)
+			gone += unkeep(scanners->processes[i]->kept, inode);
+	pthread_mutex_unlock(&scanners->lock);
+	if (gone)
+		inode_forget(scanners->config.table, inode, gone);
+}
+
 /* -- now and then -- */
 
 /* Under the lock; what is to be told is for without. */
@@ -762,9 +796,9 @@ static void expire_one(struct scanners *scanners, int place, uint64_t now,
 		return;
 	if (process->scanner.is_scanner)
 		judge(scanners, process, now, verdict);
-	if (now - process->used_ns > SCANNER_QUIET_NS)
+	if (quiet_ns(process, now) > SCANNER_QUIET_NS)
 		throw_away(scanners, steal_ptr(&process->kept));
-	if (now - process->used_ns > FORGOTTEN_NS) {
+	if (quiet_ns(process, now) > FORGOTTEN_NS) {
 		process_clear(scanners, process);
 		free(process);
 		scanners->processes[place] = NULL;
@@ -825,7 +859,7 @@ static void fill_view(const struct process *process, struct scanners_view *view)
 
 static bool is_quiet(const struct process *process)
 {
-	return now_ns() - process->used_ns > SCANNER_QUIET_NS;
+	return quiet_ns(process, now_ns()) > SCANNER_QUIET_NS;
 }
 
 void scanners_each(struct scanners *scanners,

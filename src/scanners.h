@@ -101,6 +101,9 @@ void scanners_list(struct scanners *scanners, const struct inode *dir,
 		   uint32_t first, const struct listings_file *files,
 		   uint32_t count, bool is_end);
 
+/* The file's last name goes: nothing is to be kept of it, nor its space. */
+void scanners_let_go(struct scanners *scanners, struct inode *inode);
+
 /* Forgets who has been quiet; to be called now and then. */
 void scanners_expire(struct scanners *scanners);
 

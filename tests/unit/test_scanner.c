@@ -77,6 +77,24 @@ static void test_a_grep(void **state)
 	assert_int_equal(grep.scanner.total_files, 16);
 }
 
+/*
+ * Of two threads, the one whose request came first may be heard last: what it
+ * says is a moment old then, and no pause.
+ */
+static void test_threads_that_overtake(void **state)
+{
+	struct story rg = begin();
+	uint32_t n = 0;
+
+	(void)state;
+	while (n < 64 && !take(&rg, 1, n++))
+		rg.now_ns -= n % 2 ? 6 * MS : 0;
+	assert_in_range(n, 16, 20);
+	assert_true(scanner_judge(&rg.scanner, &rg.hints, rg.now_ns - SECOND));
+	assert_false(scanner_judge(&rg.scanner, &rg.hints,
+				   rg.now_ns + SCANNER_QUIET_NS + SECOND));
+}
+
 /* Four files of 8 MiB say as much as sixteen small ones. */
 static void test_a_backup_of_large_files(void **state)
 {
@@ -338,6 +356,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_grep),
+		cmocka_unit_test(test_threads_that_overtake),
 		cmocka_unit_test(test_a_backup_of_large_files),
 		cmocka_unit_test(test_at_idle_priority),
 		cmocka_unit_test(test_small_directories),
