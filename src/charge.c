@@ -521,7 +521,7 @@ static int finish_open(const struct charge_file *file,
 		       struct charge_reply *reply)
 {
 	bool is_first = charge_join(file);
-	struct facts_seen now;
+	struct facts_seen now = { 0 };
 	int r = 0;
 
 	/* As open(2) does where the filesystem has no direct I/O. */
