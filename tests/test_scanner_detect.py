@@ -433,6 +433,42 @@ def test_it_is_named_until_it_turns_to_reuse(here, reader):
     assert not [s for s in scanners(here) if s["pid"] == pid]
 
 
+def read_three_and_wait(tree, names, done, end):
+    """As one does of whom it isn't known yet what he is."""
+    os.listdir(tree)
+    for name in names:
+        Path(tree, name).read_bytes()
+    os.write(done[1], b".")
+    os.read(end[0], 1)
+
+
+def test_nothing_is_kept_of_removed_files(here):
+    """Or their space would be, until more is known of who has read them."""
+    gone = here.source / "gone"
+    gone.mkdir()
+    names = ["a", "b", "c"]
+    for name in names:
+        (gone / name).write_text("content\n")
+    done, end = os.pipe(), os.pipe()
+    child = here.place.start(read_three_and_wait, here.mnt / "gone", names,
+                             done, end)
+    os.read(done[0], 1)
+    for name in names[:2]:
+        (here.mnt / "gone" / name).unlink()
+
+    def held():
+        where = Path(f"/proc/{here.place.mount.daemon.pid}/fd")
+        links = [os.readlink(where / fd) for fd in os.listdir(where)
+                 if os.path.lexists(where / fd)]
+        return [link for link in links if link.endswith("(deleted)")
+                and "/gone/" in link]
+    assert eventually(lambda: not held(), 5), held()
+    os.write(end[1], b".")
+    child.end()
+    for fd in *done, *end:
+        os.close(fd)
+
+
 def test_who_is_not_known(here):
     said = ctl_fails("explain", "1", cwd=here.mnt)
     assert "has opened nothing here" in said
