@@ -138,17 +138,6 @@ int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
 	return 0;
 }
 
-/* Those that only scans had open are the first to go. */
-static void park(struct inode_idle *idle, struct backing *backing)
-{
-	bool is_passing = backing->was_scanned && !backing->was_used;
-
-	backing->idle_since_ns = is_passing ? 0 : now_ns();
-	list_add(is_passing ? idle->list.prev : &idle->list,
-		 &backing->idle_link);
-	idle->count++;
-}
-
 /*
  * What is open for writing would keep the file from being executed beside the
  * mount.
@@ -174,7 +163,9 @@ static struct backing *backing_park(struct inode_table *table,
 	struct backing *victim = backing;
 
 	if (may_stay(table, backing)) {
-		park(idle, backing);
+		backing->idle_since_ns = now_ns();
+		list_add(&idle->list, &backing->idle_link);
+		idle->count++;
 		if (idle->count <=
 		    inode_table_limits(table)->idle_backings / IDLE_LISTS)
 			return NULL;

@@ -44,12 +44,13 @@ struct reservation {
 struct backing_scan {
 	uint32_t opens; /* theirs, among the backing's */
 	bool is_used; /* by others, since the first of them came */
-	bool is_blind; /* what was resident can't be told: it all stays */
+	bool is_seen; /* what was resident is known, in the next three */
+	bool is_blind; /* it can't be told: all stays */
+	uint64_t resident_bytes; /* before the first */
+	struct shadow_map *kept; /* which pages those are; NULL: none, or all */
 	bool is_late; /* one of them came as a user */
 	bool is_queued; /* to be swept: the queue has one of the opens */
 	struct sweeper_item item; /* the queue's */
-	uint64_t resident_bytes; /* before the first */
-	struct shadow_map *kept; /* which pages those are; NULL: none */
 	/* Of who reads strictly; these are atomic, and relaxed. */
 	_Atomic bool is_probed; /* whether the next is known */
 	_Atomic bool is_cached; /* the filesystem keeps what it reads */
@@ -65,8 +66,6 @@ struct backing {
 	bool no_passthrough; /* inode lock: registering it failed */
 	uint32_t opens; /* inode lock */
 	uint32_t users; /* inode lock: clients' opens that are no scan's */
-	bool was_used; /* inode lock: by a client that is no scanner */
-	bool was_scanned; /* inode lock */
 	/*
 	 * Pages are being dropped. Set before it is seen that nobody has the
 	 * file open; who opens it says so before he looks at this.

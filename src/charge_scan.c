@@ -84,7 +84,8 @@ static void note_before(struct charge *charge, struct backing *backing,
 	struct backing_scan *scan = &backing->scan;
 
 	inode_lock(charge->table, backing->inode);
-	scan->is_blind |= before->is_blind;
+	scan->is_seen = true;
+	scan->is_blind = before->is_blind;
 	scan->resident_bytes = before->resident_bytes;
 	scan->kept = before->kept;
 	inode_unlock(charge->table, backing->inode);
@@ -168,15 +169,28 @@ static void drop_gaps(int fd, const struct shadow_map *kept, uint64_t from,
 	drop_range(fd, at * page_bytes(), end * page_bytes());
 }
 
-/* Whether it may be dropped now; the caller has one of the scans open. */
-static bool may_drop(struct charge *charge, const struct backing *backing)
+/* Whether what they bring in may be dropped; the inode's lock is held. */
+static bool may_drop(const struct backing_scan *scan)
 {
+	return scan->is_seen && !scan->is_used && !scan->is_blind;
+}
+
+/*
+ * Drops what lies behind the reader, as far as it came from scans. The map stays
+ * where it is, as this one has the file open.
+ */
+static void drop_behind(struct charge *charge, struct backing *backing,
+			uint64_t from, uint64_t end)
+{
+	const struct shadow_map *kept;
 	bool may;
 
 	inode_lock(charge->table, backing->inode);
-	may = !backing->scan.is_used && !backing->scan.is_blind;
+	may = may_drop(&backing->scan);
+	kept = backing->scan.kept;
 	inode_unlock(charge->table, backing->inode);
-	return may;
+	if (may)
+		drop_gaps(backing_read_fd(backing), kept, from, end);
 }
 
 void charge_scan_note_read(const struct charge_file *file, uint64_t end,
@@ -193,14 +207,13 @@ void charge_scan_note_read(const struct charge_file *file, uint64_t end,
 	if (!atomic_load_explicit(&scan->is_cached, memory_order_relaxed))
 		return;
 	from = atomic_load_explicit(&scan->swept_bytes, memory_order_relaxed);
-	if (end < from + PIECE_BYTES || !may_drop(charge, backing) ||
+	if (end < from + PIECE_BYTES ||
 	    !atomic_compare_exchange_strong_explicit(&scan->swept_bytes, &from,
 						     end, memory_order_relaxed,
 						     memory_order_relaxed))
 		return;
-	/* The map stays, as this scan has the file open. */
 	from = from > PIECE_OVERLAP_BYTES ? from - PIECE_OVERLAP_BYTES : 0;
-	drop_gaps(backing_read_fd(backing), scan->kept, from, end);
+	drop_behind(charge, backing, from, end);
 }
 
 /* -- opening and closing -- */
@@ -229,10 +242,8 @@ bool charge_join(const struct charge_file *file)
 	if (file->is_scan) {
 		is_first = scan->opens++ == 0;
 		scan->is_used |= backing->users > 0;
-		backing->was_scanned = true;
 	} else {
 		backing->users++;
-		backing->was_used = true;
 		backing->inode->uses++;
 		scan->is_used = scan->opens > 0;
 	}
@@ -259,7 +270,8 @@ static struct shadow_map *reset(struct charge *charge, struct backing *backing)
 		stats_add(charge->stats, STATS_scan_dropped_bytes,
 			  read - scan->resident_bytes);
 	scan->kept = NULL;
-	scan->is_used = scan->is_blind = scan->is_late = false;
+	scan->is_seen = scan->is_used = scan->is_blind = false;
+	scan->is_late = false;
 	scan->resident_bytes = 0;
 	atomic_store_explicit(&scan->read_bytes, 0, memory_order_relaxed);
 	atomic_store_explicit(&scan->swept_bytes, 0, memory_order_relaxed);
@@ -335,8 +347,7 @@ static void sweep(struct charge *charge, struct backing *backing)
 	set_swept(charge, backing, true);
 	inode_lock(charge->table, inode);
 	backing->scan.is_queued = false;
-	is_due = backing->scan.opens == 1 && !backing->scan.is_used &&
-		 !backing->scan.is_blind;
+	is_due = backing->scan.opens == 1 && may_drop(&backing->scan);
 	inode_unlock(charge->table, inode);
 	if (is_due)
 		is_clean = drop(charge, backing);
@@ -360,10 +371,9 @@ static uint64_t bytes_brought(const struct backing *backing)
 	uint64_t size =
 		atomic_load_explicit(&backing->end_bytes, memory_order_relaxed);
 
-	if (scan->is_used || scan->is_blind || scan->resident_bytes >= size)
+	if (!may_drop(scan) || scan->resident_bytes >= size)
 		return 0;
-	size -= scan->resident_bytes;
-	return size < POLICY_SCAN_AHEAD_BYTES ? size : POLICY_SCAN_AHEAD_BYTES;
+	return size - scan->resident_bytes;
 }
 
 void charge_scan_close(const struct charge_file *file)
@@ -420,6 +430,7 @@ static int make_scan(struct charge *charge, struct backing *backing,
 	inode_lock(charge->table, inode);
 	if (inode->uses == before->uses && backing->users < 2 && !scan->opens) {
 		r = backing->users ? 0 : 1;
+		scan->is_seen = true;
 		scan->is_late = backing->users;
 		scan->opens = 1;
 		backing->users = 0;

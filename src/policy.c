@@ -30,15 +30,17 @@ static enum policy_path choose_for_scan(const struct policy_rule *rule,
 					const struct policy_facts *facts)
 {
 	bool fits = facts->size_bytes <= facts->room_bytes;
+	bool is_small = facts->size_bytes <= POLICY_SCAN_AHEAD_BYTES ||
+			facts->size_bytes <=
+				facts->room_bytes / POLICY_SCAN_ROOM_PART;
 
 	if (rule->io == POLICY_IO_STRICT || !facts->can_passthrough)
 		return POLICY_SCAN;
 	if (facts->in_memory || (facts->all_owned && fits))
 		return POLICY_PASSTHROUGH;
 	/* A page of those that is reclaimed would come back as the reader's. */
-	if (facts->has_foreign || !fits ||
-	    facts->size_bytes > rule->ahead_bytes ||
-	    facts->size_bytes > POLICY_SCAN_AHEAD_BYTES)
+	if (facts->has_foreign || !fits || !is_small ||
+	    facts->size_bytes > rule->ahead_bytes)
 		return POLICY_SCAN;
 	return POLICY_SCAN_AHEAD;
 }

@@ -75,10 +75,12 @@ enum policy_path {
 };
 
 /*
- * A scan keeps at most so much of each file that it has open: larger files are
- * read strictly. Measured: see bench/scan.py.
+ * A scan keeps at most so much of each file that it has open, or that part of
+ * the host's room if it is more: larger files are read strictly. What is dropped
+ * again soon must not push out what is in use. Measured: see bench/scan.py.
  */
 #define POLICY_SCAN_AHEAD_BYTES (UINT64_C(1) << 20)
+#define POLICY_SCAN_ROOM_PART 8
 
 /* Whether the rule has an open of that kind treated as a scan's. */
 bool policy_is_scan(const struct policy_rule *rule, bool is_scanner,

@@ -12,6 +12,7 @@ import errno
 import mmap
 import os
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -340,6 +341,41 @@ def test_the_books_say_what_the_kernel_says(scene):
         resident = scene.judge.look(scene.source).resident * settings.PAGE
         return abs(usage() - resident) <= LEFT // 8
     assert eventually(agrees, 20), usage()
+
+
+@pytest.fixture
+def overlaid(scene):
+    """The scene's files as an overlay has them: it hasn't reads that keep
+    nothing, nor a count of pages."""
+    where = scene.root / "overlay"
+    for name in ("upper", "work", "merged"):
+        (where / name).mkdir(parents=True)
+    act.command(["mount", "-t", "overlay", "-o",
+                 f"lowerdir={scene.source},upperdir={where / 'upper'},"
+                 f"workdir={where / 'work'}", "none", where / "merged"])
+    lower, scene.source = scene.source, where / "merged"
+    yield lower
+    if scene.mount is not None:
+        scene.end()
+    scene.source = lower
+    unmount_below(where / "merged")
+    shutil.rmtree(where)
+
+
+def test_where_all_reads_are_kept_it_is_dropped_behind(scene, large, overlaid):
+    scene.begin(BY_RULE)
+    evict(large)
+    scene.run(read_part, large, FIRST, cgroup=scene.other)
+    before = scene.judge.look(large)
+    assert 0 < before.resident < 512
+    assert scene.run(content.digest, scene.mount / "large",
+                     cgroup=scene.scanner) == content.digest(large)
+    evict(large)
+    scene.run(read_part, large, FIRST, cgroup=scene.other)
+    scene.run(content.digest, scene.mount / "large", cgroup=scene.scanner)
+    assert eventually(lambda: scene.judge.look(large).resident
+                      == before.resident), scene.judge.look(large).owners
+    assert scene.judge.look(large).of(scene.other) == before.resident
 
 
 @pytest.fixture
