@@ -19,6 +19,7 @@ struct listing {
 	uint32_t count;
 	uint32_t max;
 	bool is_whole;
+	bool is_too_long; /* there are more than are kept */
 };
 
 struct listings {
@@ -146,7 +147,7 @@ bool listings_open(struct listings *listings, uint64_t dir,
 	listing->readers[0] = *reader;
 	note_use(listings, listing);
 	keep_bound(listings);
-	return listing->is_whole;
+	return listing->is_whole || listing->is_too_long;
 }
 
 /* Room for one name more; false: there is none. */
@@ -180,11 +181,17 @@ void listings_add(struct listings *listings, uint64_t dir, uint32_t first,
 	if (!first) {
 		listing->count = 0;
 		listing->is_whole = false;
+		listing->is_too_long = false;
 	}
 	if (first != listing->count)
 		return;
-	for (uint32_t i = 0; i < count && grow(listings, listing); i++)
+	for (uint32_t i = 0; i < count; i++) {
+		if (!grow(listings, listing)) {
+			listing->is_too_long = true;
+			return;
+		}
 		listing->files[listing->count++] = files[i];
+	}
 	listing->is_whole = is_end;
 	note_use(listings, listing);
 	keep_bound(listings);

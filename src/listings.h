@@ -2,8 +2,8 @@
 /*
  * In which order directories list their files, and who has read them of late:
  * to tell who opens files as they are listed. Of a file are kept 16 bits of its
- * name, and 32 of its inode's number; all of it within a bound: what was used last stays. Pure; the caller
- * protects it.
+ * name, and 32 of its inode's number; all of it within a bound: what was used
+ * last stays. Pure; the caller protects it.
  */
 #ifndef MEMCGFS_LISTINGS_H
 #define MEMCGFS_LISTINGS_H
@@ -35,7 +35,8 @@ uint16_t listings_name(const char *name);
 
 /*
  * Somebody opens a directory. False: its order isn't known, or not all of it,
- * so that it should be read anew.
+ * so that it should be read anew. Of one that is too long to be kept whole
+ * that would be in vain.
  */
 bool listings_open(struct listings *listings, uint64_t dir,
 		   const struct listings_reader *reader);

@@ -136,6 +136,10 @@ static void test_a_huge_directory(void **state)
 	assert_true(listings_bytes(listings) < 500000);
 	assert_int_not_equal(
 		listings_find(listings, HOME, name_of(5), 0).position, 0);
+	/* To read it again would tell no more, until it has become another. */
+	assert_true(listings_open(listings, HOME, &tar));
+	list(listings, HOME, 0, 10, false);
+	assert_false(listings_open(listings, HOME, &tar));
 	listings_free(listings);
 }
 
