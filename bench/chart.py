@@ -102,7 +102,7 @@ def _frame(found, rows, chart):
         "set xtics (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4) scale 0.5",
         f"set yrange [{len(rows) - 0.5}:-0.5]",
         f"set ytics ({tics}) scale 0",
-        'set grid xtics linecolor rgb "#cccccc" linewidth 0.5',
+        'set grid front xtics linecolor rgb "#cccccc" linewidth 0.5',
         "set key outside top center horizontal maxrows 3",
         "set bars 0",
         'set arrow from 1, graph 0 to 1, graph 1 nohead '
