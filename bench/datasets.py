@@ -9,6 +9,7 @@ from tools import WORKER, run
 
 MIB = 1 << 20
 BIG_BYTES = 256 * MIB
+WRITE_BYTES = 64 * MIB
 MIX_BYTES = 32 * MIB
 SMALL_BYTES = 16 << 10
 

@@ -4,11 +4,11 @@
 import dataclasses
 
 from datasets import (BIG_BYTES, GIT, MIB, MIX_BYTES, MODULES, PACKAGES,
-                      SMALL_BYTES)
+                      SMALL_BYTES, WRITE_BYTES)
 
 # Of one filesystem: what it has, what is being written, and a block for each
 # of the smallest files.
-TREE_BYTES = 2 * BIG_BYTES + 2 * MIX_BYTES + 10_000 * (SMALL_BYTES + 4096)
+TREE_BYTES = BIG_BYTES + WRITE_BYTES + 2 * MIX_BYTES + 10_000 * (SMALL_BYTES + 4096)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +73,10 @@ WORKLOADS = (
     _of_big("randwrite-host", "4k write in host", "k/s", "randwrite {mnt}/big",
             dirty=True, in_host=True),
     Workload("write1m", "1M write", "MiB/s",
-             f"seqwrite {{mnt}}/{{new}} {BIG_BYTES}", pages=("{new}",),
+             f"seqwrite {{mnt}}/{{new}} {WRITE_BYTES}", pages=("{new}",),
              makes="file", dirty=True),
     Workload("write1m-host", "1M write in host", "MiB/s",
-             f"seqwrite {{mnt}}/{{new}} {BIG_BYTES}", pages=("{new}",),
+             f"seqwrite {{mnt}}/{{new}} {WRITE_BYTES}", pages=("{new}",),
              makes="file", dirty=True, in_host=True),
     Workload("create", "create unlink", "k/s", "create {mnt}/{new} {files}",
              makes="directory", dirty=True),
