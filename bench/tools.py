@@ -19,7 +19,8 @@ def compile_helpers():
     for source, program in ((f"{HERE}/worker.c", WORKER),
                             (f"{HERE}/../demo/pages.c", PAGES)):
         subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-O2",
-                        "-pthread", "-o", program, source], check=True)
+                        "-pthread", "-o", f"{program}.new", source], check=True)
+        os.replace(f"{program}.new", program)   # another run may be using it
 
 
 def run(*argv, seconds=HELPER_SECONDS):
