@@ -44,6 +44,9 @@ static void on_ready(void *userdata, const char *why_strict)
 		return;
 	}
 	atomic_store(&session->why_strict, why_strict);
+	if (session->why_cached)
+		log_warning("io=auto is io=cached here: %s",
+			    session->why_cached);
 	if (why_strict)
 		log_warning("all reads and writes are strict: %s", why_strict);
 	if (session->host && session->kpagecgroup_fd < 0)
@@ -348,7 +351,6 @@ static void choose_io(struct session *session)
 
 	if (options->io != POLICY_IO_AUTO || options->memcg[0] == '@' || !why)
 		return;
-	log_warning("io=auto is io=cached here: %s", why);
 	session->why_cached = why;
 	options->io = POLICY_IO_CACHED;
 }

@@ -57,7 +57,6 @@ BAD_OPTIONS = {
     "io": ("io=fast", "fast"),
     "io empty": ("io=", "io"),
     "io without value": ("io", "io"),
-    "io cached, not yet": ("io=cached", "cached"),
     "rules without a file": ("rules=/no/such/file", "/no/such/file"),
     "rules of other things": ("rules=/etc/passwd", "rules=/etc/passwd:"),
     "norulefiles with a value": ("norulefiles=1", "norulefiles"),
@@ -101,7 +100,7 @@ def test_bad_option(place, call, options, option, quoted):
     assert_refused(place, done, quoted)
 
 
-@pytest.mark.parametrize("option", ["io=cached", "rules=/etc/passwd"])
+@pytest.mark.parametrize("option", ["io=fast", "rules=/etc/passwd"])
 def test_bad_option_in_the_foreground(place, call, options, option):
     done = call("-f", "-o", options(option), place.source, place.mountpoint)
     assert_refused(place, done, option.split("=")[0])
