@@ -40,14 +40,14 @@ struct recharger {
 	struct mirror *mirror;
 	pthread_t thread;
 	int wake_fd;
+	/* The thread's own; GCC reads them with what is beside them. */
+	bool has_mirror;
+	bool lacks_mirror; /* it can't be had */
 	pthread_mutex_t lock; /* for all below, and each queued recharge */
 	struct list queue; /* of recharges */
 	bool is_stopping;
 	bool is_awake; /* the thread will look at the queue by itself */
 	atomic_bool has_begun;
-	/* The thread's own. */
-	bool has_mirror;
-	bool lacks_mirror; /* it can't be had */
 };
 
 /* -- the queue -- */
