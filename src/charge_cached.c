@@ -455,7 +455,7 @@ void charge_cached_end_read(struct charge *charge,
 		drop_backing_pages(io, result);
 	if (!io->is_direct && result > 0)
 		note_in_books(charge, io, (uint64_t)result);
-	close_fd(io->ahead_fd);
+	mirror_close(charge->mirror, io->ahead_fd);
 	charge_close_backing(charge, io->backing);
 }
 

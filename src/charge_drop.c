@@ -77,7 +77,7 @@ static int drop_by_each_fd(struct charge *charge, const struct backing *opened,
 		else
 			posix_fadvise(pages.fds[i], 0, 0, POSIX_FADV_DONTNEED);
 	}
-	charge_put_pages(&pages);
+	charge_put_pages(charge, &pages);
 	return r;
 }
 

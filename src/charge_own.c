@@ -2,6 +2,7 @@
 /* The heart, 6: making a file's pages resident, and the host's; see charge.h. */
 #include "charge_priv.h"
 
+#include "mirror.h"
 #include "residency.h"
 #include "util.h"
 
@@ -325,9 +326,10 @@ const struct charge_place charge_in_backing = {
 	.settle = settle,
 };
 
-void charge_put_pages(struct charge_pages *pages)
+void charge_put_pages(struct charge *charge, struct charge_pages *pages)
 {
-	pages->own_fd = close_fd(pages->own_fd);
+	if (pages->own_fd >= 0)
+		pages->own_fd = mirror_close(charge->mirror, pages->own_fd);
 }
 
 int charge_count_pages(struct charge *charge, const struct backing *backing,
@@ -342,7 +344,7 @@ int charge_count_pages(struct charge *charge, const struct backing *backing,
 		r = residency_count(pages.fds[i], 0, 0, &n);
 		sum += r == 0 ? n : 0;
 	}
-	charge_put_pages(&pages);
+	charge_put_pages(charge, &pages);
 	if (r == 0)
 		*resident = sum;
 	return r;

@@ -115,7 +115,14 @@ static inline void charge_get_pages(struct charge *charge,
 	charge->place->get_pages(charge, backing, pages);
 }
 
-void charge_put_pages(struct charge_pages *pages);
+void charge_put_pages(struct charge *charge, struct charge_pages *pages);
+
+/* In the flags of a call that looks at the pages behind one of the fds. */
+static inline uint32_t charge_page_flags(const struct charge_pages *pages,
+					 unsigned int i)
+{
+	return pages->fds[i] == pages->own_fd ? RING_QUIET_FD : 0;
+}
 
 /* How many pages are resident. 0 or -errno. */
 int charge_count_pages(struct charge *charge, const struct backing *backing,

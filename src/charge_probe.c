@@ -46,12 +46,13 @@ int charge_look_quickly(struct charge *charge, const struct backing *backing,
 		r = look_by_fd(charge, backing->inode,
 			       &(struct ring_call){
 				       .op = RING_CLAIM,
-				       .flags = RING_LOOK,
+				       .flags = RING_LOOK |
+						charge_page_flags(&pages, i),
 				       .fd = pages.fds[i],
 				       .length = (uint64_t)st.st_size,
 			       },
 			       &sum);
-	charge_put_pages(&pages);
+	charge_put_pages(charge, &pages);
 	if (r == 0)
 		*found = sum;
 	return r;
@@ -203,12 +204,13 @@ static int add_runs(const struct look *look, const struct residency_run *runs,
  * Goes on behind the last run where they filled the buffer, and by ever more
  * where there are none, as in a sparse file.
  */
-static int look_at_pages(const struct look *look, int fd,
+static int look_at_pages(const struct look *look, int fd, uint32_t flags,
 			 const struct probe_buffer *buffer)
 {
 	uint64_t end = look->probe->size_bytes, step = PROBED_AT_ONCE_BYTES;
 	struct ring_call call = {
 		.op = RING_PROBE,
+		.flags = flags,
 		.fd = fd,
 		.fd2 = buffer->fd,
 		.offset2 = BUFFER_RUNS,
@@ -247,8 +249,9 @@ static int look_by_each_fd(const struct look *look,
 	unmapped.map = NULL;
 	charge_get_pages(look->charge, look->backing, &pages);
 	for (unsigned int i = 0; i < pages.n && r == 0; i++)
-		r = look_at_pages(i ? &unmapped : look, pages.fds[i], buffer);
-	charge_put_pages(&pages);
+		r = look_at_pages(i ? &unmapped : look, pages.fds[i],
+				  charge_page_flags(&pages, i), buffer);
+	charge_put_pages(look->charge, &pages);
 	return r;
 }
 

@@ -323,8 +323,10 @@ static int look_begin(const struct charger_context *context,
 		.range.offset = call->offset,
 		.range.length = call->length,
 	};
-	look->range.fd =
-		scratch_note(call, 0, residency_open_quietly(call->fd));
+	look->range.fd = call->fd;
+	if (!(call->flags & RING_QUIET_FD))
+		look->range.fd =
+			scratch_note(call, 0, residency_open_quietly(call->fd));
 	look->tables.pagemap_fd =
 		scratch_note(call, 1, residency_open_pagemap());
 	if (look->range.fd < 0)

@@ -2,6 +2,7 @@
 /* The mount as the daemon itself sees it; see mirror.h. */
 #include "mirror.h"
 
+#include "closer.h"
 #include "util.h"
 
 #include <fcntl.h>
@@ -33,6 +34,7 @@ struct node_handle {
 struct mirror {
 	const char *mountpoint;
 	dev_t device;
+	struct closer *closer;
 	int mounts_fd; /* /proc/self/mountinfo, to be polled */
 	int root_fd; /* fixed while there are users */
 	/* Who opens a file, and 1 for as long as the mount is seen. */
@@ -43,10 +45,16 @@ struct mirror {
 int mirror_new(const char *mountpoint, struct mirror **out)
 {
 	struct mirror *mirror;
+	int r;
 
 	mirror = calloc(1, sizeof(*mirror));
 	if (!mirror)
 		return -ENOMEM;
+	r = closer_new(&mirror->closer);
+	if (r < 0) {
+		free(mirror);
+		return r;
+	}
 	mirror->mountpoint = mountpoint;
 	mirror->root_fd = -1;
 	mirror->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
@@ -84,6 +92,7 @@ struct mirror *mirror_free(struct mirror *mirror)
 	if (!mirror)
 		return NULL;
 	mirror_end(mirror);
+	closer_free(mirror->closer);
 	close_fd(mirror->mounts_fd);
 	free(mirror);
 	return NULL;
@@ -159,14 +168,25 @@ int mirror_open(struct mirror *mirror, uint64_t nodeid)
 	};
 	int fd;
 
+	if (closer_is_behind(mirror->closer))
+		return -EMFILE;
 	if (!mirror_get(mirror))
 		return -ENODEV;
 	fd = open_by_handle_at(mirror->root_fd, &handle.head,
 			       O_RDONLY | O_NOATIME | O_CLOEXEC);
 	if (fd < 0)
 		fd = -errno;
+	else
+		posix_fadvise(fd, 0, 0, POSIX_FADV_NOREUSE);
 	mirror_put(mirror);
 	return fd;
+}
+
+int mirror_close(struct mirror *mirror, int fd)
+{
+	if (fd >= 0)
+		closer_take(mirror->closer, fd);
+	return -1;
 }
 
 /* Whether the fd is of that inode of the mount; asks nobody. */
@@ -188,18 +208,22 @@ static bool is_inode(const struct mirror *mirror, int fd, uint64_t nodeid)
 	       handle.words[1] == (uint32_t)nodeid;
 }
 
-int mirror_open_path(const struct mirror *mirror, uint64_t nodeid,
-		     const char *path)
+int mirror_open_path(struct mirror *mirror, uint64_t nodeid, const char *path)
 {
 	cleanup_free char *name = NULL;
-	cleanup_close int fd = -1;
+	int fd;
 
+	if (closer_is_behind(mirror->closer))
+		return -EMFILE;
 	if (asprintf(&name, "%s%s", mirror->mountpoint, path) < 0)
 		return -ENOMEM;
 	fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	return is_inode(mirror, fd, nodeid) ? steal_fd(&fd) : -ESTALE;
+	if (is_inode(mirror, fd, nodeid))
+		return fd;
+	mirror_close(mirror, fd);
+	return -ESTALE;
 }
 
 int mirror_drop(int fuse_fd, uint64_t nodeid, uint64_t offset, uint64_t length)

@@ -18,7 +18,7 @@ struct mirror;
 /* @mountpoint has to outlive it. 0 or -errno. */
 int mirror_new(const char *mountpoint, struct mirror **out);
 
-/* Files that were opened may outlive it. */
+/* All files that were opened are closed; the mount is cut off, or served. */
 struct mirror *mirror_free(struct mirror *mirror);
 
 /*
@@ -27,6 +27,12 @@ struct mirror *mirror_free(struct mirror *mirror);
  */
 int mirror_begin(struct mirror *mirror, dev_t device);
 
+/*
+ * Closes a file that was opened, in the background: see closer.h. -1 always,
+ * as close_fd().
+ */
+int mirror_close(struct mirror *mirror, int fd);
+
 /* Polls readable (POLLPRI) when a mount came or went; for mirror_see(). */
 int mirror_poll_fd(const struct mirror *mirror);
 
@@ -34,7 +40,8 @@ int mirror_poll_fd(const struct mirror *mirror);
 bool mirror_see(struct mirror *mirror);
 
 /*
- * Opens a file to look at its pages; an fd that the caller owns, or -errno.
+ * Opens a file to look at its pages; an fd for mirror_close(), or -errno. It is
+ * a quiet one, as residency_open_quietly() makes them.
  * -ESTALE: the client's kernel has forgotten it, pages and all.
  */
 int mirror_open(struct mirror *mirror, uint64_t nodeid);
@@ -44,8 +51,7 @@ int mirror_open(struct mirror *mirror, uint64_t nodeid);
  * far as the daemon may read it, and keeping others from unmounting meanwhile.
  * By no worker, as workers may be asked for the path's names.
  */
-int mirror_open_path(const struct mirror *mirror, uint64_t nodeid,
-		     const char *path);
+int mirror_open_path(struct mirror *mirror, uint64_t nodeid, const char *path);
 
 /*
  * Drops the pages of a range, mapped ones too; dirty ones are written first,

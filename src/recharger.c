@@ -299,13 +299,14 @@ static int open_pages(struct recharger *recharger, struct inode *inode)
 
 static void run(struct recharger *recharger, struct recharge *recharge)
 {
-	cleanup_close int fd = open_pages(recharger, recharge->inode);
+	int fd = open_pages(recharger, recharge->inode);
 	struct ranges read = { 0 }, written = { 0 };
 
 	drop_ranges(recharger, recharge, fd, &recharge->read, &read);
 	drop_ranges(recharger, recharge, fd, &recharge->written, &written);
 	if (fd >= 0)
 		fill_ranges(recharger, recharge, fd);
+	mirror_close(recharger->mirror, fd);
 	/* It was kept for the next write, that hasn't come. */
 	backing_drop_writer(recharger->charge->table, recharge->inode);
 	ranges_clear(&recharge->read);

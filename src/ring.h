@@ -54,6 +54,11 @@ enum ring_op {
 #define RING_KILL_PRIV (1u << 31)
 /* RING_CLAIM: count only. */
 #define RING_LOOK (1u << 29)
+/*
+ * RING_CLAIM, RING_PROBE: the fd is quiet, and the call's own. A charger must
+ * not close a file of the mount: see closer.h.
+ */
+#define RING_QUIET_FD (1u << 28)
 /* Beside a run's own flags: it is the host's. */
 #define RING_RUN_OF_HOST (1u << 31)
 /*

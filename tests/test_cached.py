@@ -247,7 +247,7 @@ def test_who_was_written_may_be_run(place):
         except OSError:
             return False
 
-    assert eventually(runs_beside, limit=1)
+    assert eventually(runs_beside, limit=5)
 
 
 # Trouble
