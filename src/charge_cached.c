@@ -90,8 +90,7 @@ static int make_cached(struct charge *charge, struct backing *backing)
 	if (!inode->pages->cached)
 		inode->pages->cached = steal_ptr(&made);
 	inode_unlock(charge->table, inode);
-	/* Where owners can't be read, nobody else will. */
-	if (resident && !charge->sees_owners)
+	if (resident)
 		charge_claim(charge, backing, (uint64_t)st.st_size);
 	/* As one is opened for the first time: to say that it isn't. */
 	charge_pin(charge, backing);
