@@ -26,6 +26,10 @@ MODES = ["io=auto", "io=strict"]
 LIMIT = 8 * MIB * (2 if settings.SANITIZED else 1)
 
 
+# Who reads all of a directory once may be taken for a scanner, rightly so.
+NO_SCANS = ("scan=off",)
+
+
 def read_all(directory):
     """Every file below, each read to its end; what is left in second copies."""
     return sum(actions.read_whole(path) for path in sorted(directory.iterdir()))
@@ -76,7 +80,7 @@ def test_the_unlucky_first_job(place, mode):
     place.judge.owned_by(place.reader, place.source, at_least=own_pages // 2)
     evict(*own.iterdir(), *place.source.iterdir())
 
-    place.cover(mode)
+    place.cover(mode, *NO_SCANS)
     place.run(read_all, own)
     hits, usage = place.reader.limit_hits(), place.reader.usage()
     assert hits > 0  # by the control
@@ -107,7 +111,7 @@ def test_a_container_restarts(place, mode):
     assert eventually(lambda: place.judge.look(
         place.beside / "file").of(place.cgroups.base) >= pages * 0.95)
 
-    mount = place.cover(mode)
+    mount = place.cover(mode, *NO_SCANS)
     first.create()
     servants = [mount.daemon.pid, *mount.chargers()]
 
@@ -149,7 +153,7 @@ def test_a_pod_pays_for_what_its_containers_read(place, pod, mode):
     evict(place.beside / "f0")
 
     before = pod.file_bytes()
-    place.cover(mode, target=pod)
+    place.cover(mode, *NO_SCANS, target=pod)
     place.run(actions.read_whole, place.mount / "f0", cgroup=pod.a)
     place.run(actions.read_whole, place.mount / "f1", cgroup=pod.b)
     place.run(read_all, place.mount.path, cgroup=pod.b)
@@ -165,7 +169,7 @@ def test_the_limit_of_a_pod_holds(place, pod, mode):
     number, size = 16, LIMIT // 4
     fill(place, place.source, number, size)
     pod.set_limit(LIMIT)
-    place.cover(mode, target=pod)
+    place.cover(mode, *NO_SCANS, target=pod)
     readers = [place.start(read_all, place.mount.path, cgroup=c)
                for c in (pod.a, pod.b)]
     while any(alive(reader.pid) for reader in readers):
