@@ -185,16 +185,19 @@ ADMIN_ACCESS = "/sys/module/fuse/parameters/allow_sys_admin_access"
 
 
 @contextlib.contextmanager
-def admin_may_enter():
-    """Root gets into others' FUSE mounts meanwhile."""
+def admin_may_enter(may=True):
+    """Whether root gets into others' FUSE mounts meanwhile: the same for all
+    of the machine, so one test at a time may ask for it, of all runs."""
     with open(ADMIN_ACCESS, "r+") as parameter:
+        fcntl.flock(parameter, fcntl.LOCK_EX)
         before = parameter.read()
-        parameter.write("Y")
+        parameter.write("Y" if may else "N")
         parameter.flush()
         try:
             yield
         finally:
             parameter.write(before)
+            parameter.flush()
 
 
 def is_fuse(path):
