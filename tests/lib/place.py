@@ -52,7 +52,6 @@ class Place:
         if not self.mount.cached:
             return self.judge.owned_by(cgroup, *paths, at_least=at_least)
         paths += [self.mount / name for name in names or [""]]
-        at_least = max(at_least // 4, 1)  # what was written may be dropped
         self.settle()
         # What was in memory before is claimed in the background.
         with kernel.admin_may_enter():
