@@ -152,17 +152,6 @@ void charge_note_open(struct charge *charge,
 	account_unref(account);
 }
 
-/* Who opens a file to look at its pages. */
-static bool is_one_of_us(struct charge *charge, const struct inode *inode,
-			 pid_t pid)
-{
-	const struct binding *binding = binding_of(charge, inode);
-
-	return pid == getpid() ||
-	       (binding->host &&
-		charger_has_thread(host_charger(binding->host), pid));
-}
-
 void charge_note_scan(struct charge *charge, struct inode *inode)
 {
 	inode_lock(charge->table, inode);
@@ -175,7 +164,8 @@ void charge_note_use(struct charge *charge, struct inode *inode, pid_t pid)
 {
 	struct charge_request request = { .inode = inode, .tid = pid };
 
-	if (is_one_of_us(charge, inode, pid))
+	/* Who opens a file to look at its pages has no use of it. */
+	if (pid == getpid() || charge_has_charger(charge, inode, pid))
 		return;
 	if (S_ISREG(inode->type) && inode_make_pages(charge->table, inode) == 0)
 		charge_note_open(charge, &request, UINT64_MAX);

@@ -216,15 +216,6 @@ void charge_cached_drop_stale(struct charge *charge, struct inode *inode)
 	mirror_drop(charge->fuse_fd, (uintptr_t)inode, 0, 0);
 }
 
-/* Who reads or writes uses the file; the charger does it for others. */
-static void note_user(struct charge *charge, const struct charge_cached_io *io)
-{
-	struct host *host = binding_of(charge, io->inode)->host;
-
-	if (!host || !charger_has_thread(host_charger(host), io->tid))
-		charge_note_use(charge, io->inode, io->tid);
-}
-
 /* -- where the pages are -- */
 
 static void get_pages(struct charge *charge, const struct backing *backing,
@@ -303,7 +294,7 @@ static bool is_by_host(struct charge *charge, const struct charge_cached_io *io)
 {
 	struct host *host = binding_of(charge, io->inode)->host;
 
-	return !host || charger_has_thread(host_charger(host), io->tid) ||
+	return !host || charge_has_charger(charge, io->inode, io->tid) ||
 	       host_has_thread(host, io->tid);
 }
 
@@ -388,7 +379,7 @@ int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
 	r = open_cached(charge, io->inode, false, &io->backing);
 	if (r < 0)
 		return r;
-	note_user(charge, io);
+	charge_note_use(charge, io->inode, io->tid);
 	read.file.backing = io->backing;
 	read.passes_by = !io->inode->pages->cached->is_ours;
 	io->is_hosts = io->is_direct || is_by_host(charge, io);
@@ -483,7 +474,7 @@ int64_t charge_cached_write(struct charge *charge,
 	if (r < 0)
 		return r;
 	if (!io->is_writeback)
-		note_user(charge, io);
+		charge_note_use(charge, io->inode, io->tid);
 	/* Pages of a mapping are written where they are. */
 	if (io->is_writeback)
 		write.flags &= ~(O_APPEND | O_DIRECT);

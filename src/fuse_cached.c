@@ -16,24 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* libfuse 3.18 passes on what the kernel says of the caller's CAP_FSETID. */
-static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
-{
-#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
-	(void)req;
-	return fi->kill_suidgid;
-#else
-	(void)fi;
-	return fuse_req_ctx(req)->uid != 0;
-#endif
-}
-
-/* For calls whose message says nothing of it. */
-static bool caller_kills_priv(fuse_req_t req)
-{
-	return fuse_req_ctx(req)->uid != 0;
-}
-
 /* Such requests name the caller's lock owner; what fills pages names none. */
 static bool is_direct(const struct fuse_file_info *fi)
 {
@@ -52,7 +34,7 @@ static struct charge_cached_io io_of(struct fuse_front *front,
 		.flags = job->fi.flags,
 		.is_direct = is_direct(&job->fi),
 		.is_writeback = job->fi.writepage,
-		.kill_priv = kills_priv(job->req, &job->fi),
+		.kill_priv = front_kills_priv(job->req, &job->fi),
 		.data = job->payload,
 	};
 }
@@ -140,7 +122,7 @@ static void run_fallocate(struct fuse_front *front, struct job *job)
 	int r;
 
 	r = charge_cached_fallocate(front->charge, &range, job->fallocate.mode,
-				    caller_kills_priv(job->req));
+				    front_caller_kills_priv(job->req));
 	fuse_reply_err(job->req, -r);
 }
 
@@ -177,7 +159,7 @@ static void run_copy(struct fuse_front *front, struct job *job)
 	int64_t n;
 
 	n = charge_cached_copy(front->charge, &in, &out,
-			       caller_kills_priv(job->req));
+			       front_caller_kills_priv(job->req));
 	if (n < 0)
 		fuse_reply_err(job->req, (int)-n);
 	else

@@ -19,27 +19,6 @@
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
-/*
- * libfuse 3.18 passes on what the kernel says of the caller's CAP_FSETID;
- * before that it has to be guessed.
- */
-static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
-{
-#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
-	(void)req;
-	return fi->kill_suidgid;
-#else
-	(void)fi;
-	return fuse_req_ctx(req)->uid != 0;
-#endif
-}
-
-/* For calls whose message says nothing of it. */
-static bool caller_kills_priv(fuse_req_t req)
-{
-	return fuse_req_ctx(req)->uid != 0;
-}
-
 /* Filesystems whose close(2) has nothing to tell: no flush message. */
 static bool close_is_silent(int64_t fs_type)
 {
@@ -89,7 +68,7 @@ static void run_open(struct fuse_front *front, struct job *job)
 		.inode = job->inode,
 		.flags = job->fi.flags,
 		.tid = open.caller.tid,
-		.kill_priv = kills_priv(job->req, &job->fi),
+		.kill_priv = front_kills_priv(job->req, &job->fi),
 	};
 	bool was_volatile = job->inode->attrs_volatile;
 	struct scanners_before before;
@@ -385,7 +364,7 @@ static void run_write(struct fuse_front *front, struct job *job)
 		.data = job->payload,
 		.size = job->io.size,
 		.flags = job->fi.flags,
-		.kill_priv = kills_priv(job->req, &job->fi),
+		.kill_priv = front_kills_priv(job->req, &job->fi),
 	};
 	int64_t n;
 
@@ -420,7 +399,7 @@ static void run_fallocate(struct fuse_front *front, struct job *job)
 	r = charge_fallocate(&file, job->fallocate.mode,
 			     (uint64_t)job->fallocate.offset,
 			     (uint64_t)job->fallocate.length,
-			     caller_kills_priv(job->req));
+			     front_caller_kills_priv(job->req));
 	fuse_reply_err(job->req, -r);
 }
 
@@ -450,7 +429,7 @@ static void run_copy(struct fuse_front *front, struct job *job)
 		.out = file_of(front, &job->copy.out_fi),
 		.out_offset = (uint64_t)job->copy.out_offset,
 		.length = job->copy.length,
-		.kill_priv = caller_kills_priv(job->req),
+		.kill_priv = front_caller_kills_priv(job->req),
 	};
 	int64_t n;
 

@@ -40,6 +40,28 @@ struct inode *front_inode(struct fuse_front *front, fuse_ino_t ino);
 double front_show_attr(struct fuse_front *front, struct inode *inode,
 		       struct stat *st);
 
+/*
+ * libfuse 3.18 passes on what the kernel says of the caller's CAP_FSETID;
+ * before that it has to be guessed.
+ */
+static inline bool front_kills_priv(fuse_req_t req,
+				    const struct fuse_file_info *fi)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+	(void)req;
+	return fi->kill_suidgid;
+#else
+	(void)fi;
+	return fuse_req_ctx(req)->uid != 0;
+#endif
+}
+
+/* For calls whose message says nothing of it. */
+static inline bool front_caller_kills_priv(fuse_req_t req)
+{
+	return fuse_req_ctx(req)->uid != 0;
+}
+
 /* Who makes a request, for those who look for scanners. */
 struct scanners_caller front_caller(fuse_req_t req);
 
