@@ -132,6 +132,17 @@ static void note_attr(struct inode_cached *cached, const struct stat *st)
 	cached->mtime = st->st_mtim;
 }
 
+/* Opens the backing for what changes the file, until end_change(). */
+static int open_to_change(struct charge *charge, struct inode *inode,
+			  struct backing **out)
+{
+	int r = open_cached(charge, inode, true, out);
+
+	if (r == 0)
+		begin_change(charge, *out);
+	return r;
+}
+
 /* The last one out tells what is there now. */
 static void end_change(struct charge *charge, const struct backing *backing)
 {
@@ -470,7 +481,7 @@ int64_t charge_cached_write(struct charge *charge,
 	int64_t n;
 	int r;
 
-	r = open_cached(charge, io->inode, true, &write.file.backing);
+	r = open_to_change(charge, io->inode, &write.file.backing);
 	if (r < 0)
 		return r;
 	if (!io->is_writeback)
@@ -478,7 +489,6 @@ int64_t charge_cached_write(struct charge *charge,
 	/* Pages of a mapping are written where they are. */
 	if (io->is_writeback)
 		write.flags &= ~(O_APPEND | O_DIRECT);
-	begin_change(charge, write.file.backing);
 	n = charge_write(&write);
 	end_change(charge, write.file.backing);
 	if (!io->is_direct && !io->is_writeback)
@@ -504,10 +514,9 @@ int charge_cached_truncate(struct charge *charge,
 	struct charge_file file = { .charge = charge, .writable = true };
 	int r;
 
-	r = open_cached(charge, range->inode, true, &file.backing);
+	r = open_to_change(charge, range->inode, &file.backing);
 	if (r < 0)
 		return r;
-	begin_change(charge, file.backing);
 	r = charge_truncate(charge, range->inode, by_file ? &file : NULL,
 			    range->offset, kill_priv);
 	end_whole_change(charge, file.backing);
@@ -521,10 +530,9 @@ int charge_cached_fallocate(struct charge *charge,
 	struct charge_file file = { .charge = charge, .writable = true };
 	int r;
 
-	r = open_cached(charge, range->inode, true, &file.backing);
+	r = open_to_change(charge, range->inode, &file.backing);
 	if (r < 0)
 		return r;
-	begin_change(charge, file.backing);
 	r = charge_fallocate(&file, mode, range->offset, range->length,
 			     kill_priv);
 	end_whole_change(charge, file.backing);
@@ -550,10 +558,9 @@ int64_t charge_cached_copy(struct charge *charge,
 	r = open_cached(charge, in->inode, false, &copy.in.backing);
 	if (r < 0)
 		return r;
-	r = open_cached(charge, out->inode, true, &copy.out.backing);
+	r = open_to_change(charge, out->inode, &copy.out.backing);
 	n = r;
 	if (r == 0) {
-		begin_change(charge, copy.out.backing);
 		n = charge_copy_range(&copy);
 		end_whole_change(charge, copy.out.backing);
 	}
