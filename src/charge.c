@@ -492,25 +492,6 @@ static struct charge_file file_of(struct charge *charge,
 	return file;
 }
 
-static struct charge_before note_open(const struct charge_file *file,
-				      const struct charge_request *request,
-				      const struct facts_seen *seen)
-{
-	struct charge *charge = file->charge;
-	struct charge_before before = {
-		.resident_bytes = seen->resident_bytes,
-	};
-
-	if (file->is_scan)
-		charge_note_scan(charge, request->inode);
-	else
-		charge_note_open(charge, request, seen->resident_bytes);
-	inode_lock(charge->table, request->inode);
-	before.uses = request->inode->uses;
-	inode_unlock(charge->table, request->inode);
-	return before;
-}
-
 /*
  * Opens by the chosen path the file whose backing is open; unless @seen tells
  * of the file, it is looked at.
@@ -520,10 +501,11 @@ static int finish_open(const struct charge_file *file,
 		       const struct facts_seen *seen,
 		       struct charge_reply *reply)
 {
-	bool is_first = charge_join(file);
 	struct facts_seen now = { 0 };
+	bool is_first;
 	int r = 0;
 
+	is_first = charge_join(file, &reply->before.uses);
 	/* As open(2) does where the filesystem has no direct I/O. */
 	if (request->flags & O_DIRECT) {
 		r = backing_special_fd(file->charge->table, file->backing,
@@ -546,7 +528,11 @@ static int finish_open(const struct charge_file *file,
 		charge_close(file);
 		return r;
 	}
-	reply->before = note_open(file, request, seen);
+	if (file->is_scan)
+		charge_note_scan(file->charge, request->inode);
+	else
+		charge_note_open(file->charge, request, seen->resident_bytes);
+	reply->before.resident_bytes = seen->resident_bytes;
 	reply->size_bytes = seen->size_bytes;
 	return 0;
 }

@@ -231,7 +231,7 @@ static void wait_until_swept(struct charge *charge,
  * An open counts before it is known what is resident: a sweep that began
  * earlier is waited for, and a later one sees that somebody is there.
  */
-bool charge_join(const struct charge_file *file)
+bool charge_join(const struct charge_file *file, uint32_t *uses)
 {
 	struct charge *charge = file->charge;
 	struct backing *backing = file->backing;
@@ -247,6 +247,7 @@ bool charge_join(const struct charge_file *file)
 		backing->inode->uses++;
 		scan->is_used = scan->opens > 0;
 	}
+	*uses = backing->inode->uses;
 	inode_unlock(charge->table, backing->inode);
 	if (atomic_load(&backing->is_swept))
 		wait_until_swept(charge, backing);
