@@ -145,7 +145,8 @@ int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
 static bool may_stay(const struct inode_table *table,
 		     const struct backing *backing)
 {
-	return (backing->fds[BACKING_WRITE] < 0 ||
+	return !backing->is_leaving &&
+	       (backing->fds[BACKING_WRITE] < 0 ||
 		inode_table_limits(table)->keeps_writers) &&
 	       backing->fds[BACKING_DIRECT_READ] < 0 &&
 	       backing->fds[BACKING_DIRECT_WRITE] < 0 &&
@@ -273,32 +274,39 @@ int backing_passthrough_id(struct inode_table *table, struct backing *backing,
 	return id;
 }
 
-static void drop_idle(struct inode_table *table, struct inode *inode,
-		      bool if_writer)
+/* Under the lock: takes the inode's idle backing off, to be freed. */
+static struct backing *take_idle(struct inode_table *table, struct inode *inode)
 {
-	struct backing *victim;
+	struct backing *backing = inode->backing;
 
-	inode_lock(table, inode);
-	victim = inode->backing;
-	if (victim &&
-	    (victim->opens || (if_writer && victim->fds[BACKING_WRITE] < 0)))
-		victim = NULL;
-	if (victim) {
-		backing_leave_idle(inode_idle(table, inode), victim);
-		inode->backing = NULL;
-	}
-	inode_unlock(table, inode);
-	backing_free(victim);
+	if (!backing || backing->opens)
+		return NULL;
+	backing_leave_idle(inode_idle(table, inode), backing);
+	inode->backing = NULL;
+	return backing;
 }
 
 void backing_drop_idle(struct inode_table *table, struct inode *inode)
 {
-	drop_idle(table, inode, false);
+	struct backing *victim;
+
+	inode_lock(table, inode);
+	victim = take_idle(table, inode);
+	inode_unlock(table, inode);
+	backing_free(victim);
 }
 
 void backing_drop_writer(struct inode_table *table, struct inode *inode)
 {
-	drop_idle(table, inode, true);
+	struct backing *victim = NULL;
+
+	inode_lock(table, inode);
+	if (inode->backing && inode->backing->fds[BACKING_WRITE] >= 0) {
+		inode->backing->is_leaving = true;
+		victim = take_idle(table, inode);
+	}
+	inode_unlock(table, inode);
+	backing_free(victim);
 }
 
 struct expiry {

@@ -64,6 +64,7 @@ struct backing {
 	int id; /* inode lock to set: of passthrough; 0: none yet */
 	int fuse_fd;
 	bool no_passthrough; /* inode lock: registering it failed */
+	bool is_leaving; /* inode lock: it doesn't stay when it is idle */
 	uint32_t opens; /* inode lock */
 	uint32_t users; /* inode lock: clients' opens that are no scan's */
 	/*
@@ -121,7 +122,7 @@ int backing_passthrough_id(struct inode_table *table, struct backing *backing,
 /* Forgets the inode's idle backing, if it has one: its last link goes. */
 void backing_drop_idle(struct inode_table *table, struct inode *inode);
 
-/* The same, if it is open for writing. */
+/* The same, if it is open for writing; one in use goes after the last use. */
 void backing_drop_writer(struct inode_table *table, struct inode *inode);
 
 /* Forgets those that are idle since before @since_ns. */

@@ -182,6 +182,40 @@ static void test_drop_idle(void **state)
 	assert_int_equal(count_idle(place), 0);
 }
 
+static void keep_writers(struct place *place)
+{
+	struct inode_limits *limits =
+		(struct inode_limits *)inode_table_limits(place->table);
+
+	limits->keeps_writers = true;
+}
+
+/* One that is open for writing goes; if it is in use, after that. */
+static void test_drop_writer(void **state)
+{
+	struct place *place = *state;
+	struct inode *inode = make_file(place, "a");
+	struct backing *backing;
+	int fd;
+
+	backing = open_backing(place, inode, false);
+	backing_close(place->table, backing);
+	backing_drop_writer(place->table, inode);
+	assert_non_null(inode->backing);
+
+	keep_writers(place);
+	backing = open_backing(place, inode, true);
+	backing_close(place->table, backing);
+	assert_ptr_equal(inode->backing, backing);
+	backing = open_backing(place, inode, true);
+	fd = backing_write_fd(backing);
+	backing_drop_writer(place->table, inode);
+	assert_true(fd_is_open(fd));
+	backing_close(place->table, backing);
+	assert_false(fd_is_open(fd));
+	assert_null(inode->backing);
+}
+
 /* A forgotten inode takes its idle backing along. */
 static void test_forget(void **state)
 {
@@ -402,6 +436,7 @@ int main(void)
 		table_test(test_idle_is_bounded),
 		table_test(test_expire),
 		table_test(test_drop_idle),
+		table_test(test_drop_writer),
 		table_test(test_forget),
 		table_test(test_adopt),
 		table_test(test_errors),
