@@ -79,6 +79,7 @@ static struct backing *backing_take(struct inode_table *table,
 		backing = NULL;
 	if (backing) {
 		backing->opens++;
+		inode->lookups++;
 		backing_leave_idle(inode_idle(table, inode), backing);
 	}
 	inode_unlock(table, inode);
@@ -193,6 +194,7 @@ struct reservation backing_close(struct inode_table *table,
 	}
 	inode_unlock(table, inode);
 	backing_free(victim);
+	inode_forget(table, inode, 1);
 	return reserved;
 }
 

@@ -65,7 +65,7 @@ struct backing {
 	int fuse_fd;
 	bool no_passthrough; /* inode lock: registering it failed */
 	bool is_leaving; /* inode lock: it doesn't stay when it is idle */
-	uint32_t opens; /* inode lock */
+	uint32_t opens; /* inode lock; each is one of the inode's lookups */
 	uint32_t users; /* inode lock: clients' opens that are no scan's */
 	/*
 	 * Pages are being dropped. Set before it is seen that nobody has the
@@ -85,7 +85,8 @@ extern const struct inode_hooks backing_hooks;
 /*
  * The backing of an inode, opened once more: for reading, or, with
  * @writable, for both. @append is the caller's O_APPEND, without which
- * append-only files can't be opened.
+ * append-only files can't be opened. The inode lives until it is closed, even
+ * if the kernel forgets it, as it may from a request's answer on.
  */
 int backing_open(struct inode_table *table, struct inode *inode, bool writable,
 		 bool append, struct backing **out);

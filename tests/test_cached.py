@@ -253,6 +253,27 @@ def test_who_was_written_may_be_run(place):
 # Trouble
 
 
+def use_and_remove(path, seconds):
+    """Has the file read and synced, and removes it right after the answer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT)
+        os.pwrite(fd, b"x" * 5000, 0)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.pread(fd, 10, 0)
+        os.fdatasync(fd)
+        os.close(fd)
+        os.unlink(path)
+
+
+def test_what_goes_right_after_an_answer(place):
+    """The kernel has forgotten it before the daemon is done with it."""
+    place.cover("io=cached")
+    act.together([place.start(use_and_remove, place.mount / f"file-{n}", 3)
+                  for n in range(6)])
+    assert place.mount.died() is None
+
+
 def test_a_killed_charger(place):
     size = 4 * MIB
     path = place.put(place.source, "file", size)

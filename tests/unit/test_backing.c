@@ -230,6 +230,26 @@ static void test_forget(void **state)
 	assert_int_equal(count_idle(place), 0);
 }
 
+/* One that is open lives on, forgotten or not, and its fd with it. */
+static void test_forget_while_open(void **state)
+{
+	struct place *place = *state;
+	struct inode *inode = make_file(place, "a");
+	struct backing *backing = open_backing(place, inode, false);
+	uint64_t known = inode_table_count(place->table);
+	int fd = backing_read_fd(backing);
+
+	assert_ptr_equal(open_backing(place, inode, false), backing);
+	inode_forget(place->table, inode, 1);
+	backing_close(place->table, backing);
+	assert_true(fd_is_open(fd));
+	assert_int_equal(inode_table_count(place->table), known);
+	backing_close(place->table, backing);
+	assert_false(fd_is_open(fd));
+	assert_int_equal(inode_table_count(place->table), known - 1);
+	assert_int_equal(count_idle(place), 0);
+}
+
 /* A new file comes open; a second one of the same inode is one too many. */
 static void test_adopt(void **state)
 {
@@ -438,6 +458,7 @@ int main(void)
 		table_test(test_drop_idle),
 		table_test(test_drop_writer),
 		table_test(test_forget),
+		table_test(test_forget_while_open),
 		table_test(test_adopt),
 		table_test(test_errors),
 		table_test(test_append_only),
