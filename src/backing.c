@@ -50,6 +50,11 @@ const struct inode_hooks backing_hooks = {
 	.release = backing_free,
 };
 
+static bool is_for_appends(int fd)
+{
+	return fcntl(fd, F_GETFL) & O_APPEND;
+}
+
 /*
  * Opens one more time what the inode has, if it has the fd that is asked
  * for; an @fd that is given is installed. NULL: an fd has to be opened.
@@ -60,8 +65,10 @@ static struct backing *backing_take(struct inode_table *table,
 {
 	struct backing *made = NULL;
 	struct backing *backing;
+	bool appends = false;
 
 	if (*fd >= 0) {
+		appends = use == BACKING_WRITE && is_for_appends(*fd);
 		made = backing_alloc(inode);
 		if (!made || inode_make_pages(table, inode) < 0) {
 			backing_free(made);
@@ -72,9 +79,11 @@ static struct backing *backing_take(struct inode_table *table,
 	if (!inode->backing)
 		inode->backing = steal_ptr(&made);
 	backing = inode->backing;
-	if (backing && backing->fds[use] < 0)
+	if (backing && backing->fds[use] < 0 && *fd >= 0) {
+		backing->appends |= appends;
 		__atomic_store_n(&backing->fds[use], steal_fd(fd),
 				 __ATOMIC_RELAXED);
+	}
 	if (backing && backing->fds[use] < 0)
 		backing = NULL;
 	if (backing) {
@@ -146,7 +155,7 @@ int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
 static bool may_stay(const struct inode_table *table,
 		     const struct backing *backing)
 {
-	return !backing->is_leaving &&
+	return !backing->is_leaving && !backing->appends &&
 	       (backing->fds[BACKING_WRITE] < 0 ||
 		inode_table_limits(table)->keeps_writers) &&
 	       backing->fds[BACKING_DIRECT_READ] < 0 &&

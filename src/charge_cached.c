@@ -97,14 +97,34 @@ static int make_cached(struct charge *charge, struct backing *backing)
 	return 0;
 }
 
+/* The client's kernel has asked nobody whether it may be opened so. */
+static int open_backing(struct charge *charge, struct inode *inode, int flags,
+			struct backing **out)
+{
+	bool appends = flags & O_APPEND;
+	struct backing *backing;
+	int r;
+
+	r = backing_open(charge->table, inode, flags & O_RDWR, appends,
+			 &backing);
+	if (r < 0)
+		return r;
+	if (flags & O_RDWR && backing->appends && !appends) {
+		charge_close_backing(charge, backing);
+		return -EPERM;
+	}
+	*out = backing;
+	return 0;
+}
+
 /* Opens the backing, and makes room for what is to be known of the file. */
-static int open_cached(struct charge *charge, struct inode *inode,
-		       bool writable, struct backing **out)
+static int open_cached(struct charge *charge, struct inode *inode, int flags,
+		       struct backing **out)
 {
 	struct backing *backing;
 	int r;
 
-	r = backing_open(charge->table, inode, writable, true, &backing);
+	r = open_backing(charge, inode, flags, &backing);
 	if (r < 0)
 		return r;
 	r = make_cached(charge, backing);
@@ -133,10 +153,10 @@ static void note_attr(struct inode_cached *cached, const struct stat *st)
 }
 
 /* Opens the backing for what changes the file, until end_change(). */
-static int open_to_change(struct charge *charge, struct inode *inode,
+static int open_to_change(struct charge *charge, struct inode *inode, int flags,
 			  struct backing **out)
 {
-	int r = open_cached(charge, inode, true, out);
+	int r = open_cached(charge, inode, flags, out);
 
 	if (r == 0)
 		begin_change(charge, *out);
@@ -387,7 +407,7 @@ int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
 
 	io->ahead_fd = -1;
 	io->backing = NULL;
-	r = open_cached(charge, io->inode, false, &io->backing);
+	r = open_cached(charge, io->inode, O_RDONLY, &io->backing);
 	if (r < 0)
 		return r;
 	charge_note_use(charge, io->inode, io->tid);
@@ -481,14 +501,15 @@ int64_t charge_cached_write(struct charge *charge,
 	int64_t n;
 	int r;
 
-	r = open_to_change(charge, io->inode, &write.file.backing);
+	/* Pages of a mapping are written where they are. */
+	if (io->is_writeback)
+		write.flags &= ~(O_APPEND | O_DIRECT);
+	r = open_to_change(charge, io->inode, O_RDWR | (write.flags & O_APPEND),
+			   &write.file.backing);
 	if (r < 0)
 		return r;
 	if (!io->is_writeback)
 		charge_note_use(charge, io->inode, io->tid);
-	/* Pages of a mapping are written where they are. */
-	if (io->is_writeback)
-		write.flags &= ~(O_APPEND | O_DIRECT);
 	n = charge_write(&write);
 	end_change(charge, write.file.backing);
 	if (!io->is_direct && !io->is_writeback)
@@ -514,7 +535,8 @@ int charge_cached_truncate(struct charge *charge,
 	struct charge_file file = { .charge = charge, .writable = true };
 	int r;
 
-	r = open_to_change(charge, range->inode, &file.backing);
+	r = open_to_change(charge, range->inode, O_RDWR | O_APPEND,
+			   &file.backing);
 	if (r < 0)
 		return r;
 	r = charge_truncate(charge, range->inode, by_file ? &file : NULL,
@@ -530,7 +552,8 @@ int charge_cached_fallocate(struct charge *charge,
 	struct charge_file file = { .charge = charge, .writable = true };
 	int r;
 
-	r = open_to_change(charge, range->inode, &file.backing);
+	r = open_to_change(charge, range->inode, O_RDWR | O_APPEND,
+			   &file.backing);
 	if (r < 0)
 		return r;
 	r = charge_fallocate(&file, mode, range->offset, range->length,
@@ -555,10 +578,10 @@ int64_t charge_cached_copy(struct charge *charge,
 	int64_t n;
 	int r;
 
-	r = open_cached(charge, in->inode, false, &copy.in.backing);
+	r = open_cached(charge, in->inode, O_RDONLY, &copy.in.backing);
 	if (r < 0)
 		return r;
-	r = open_to_change(charge, out->inode, &copy.out.backing);
+	r = open_to_change(charge, out->inode, O_RDWR, &copy.out.backing);
 	n = r;
 	if (r == 0) {
 		n = charge_copy_range(&copy);

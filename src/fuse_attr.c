@@ -463,8 +463,12 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	if (known->in_size)
 		memcpy(&value, in_buf, known->in_size);
 	r = ioctl(fd, cmd, &value);
-	if (r < 0)
+	if (r < 0) {
 		fuse_reply_err(req, errno);
-	else
-		fuse_reply_ioctl(req, r, &value, known->out_size);
+		return;
+	}
+	/* Who may write to it is to be asked again. */
+	if (known->in_size)
+		backing_drop_writer(front->table, inode);
+	fuse_reply_ioctl(req, r, &value, known->out_size);
 }

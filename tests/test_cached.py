@@ -8,6 +8,8 @@ import random
 import signal
 import subprocess
 import time
+from errno import EPERM
+from pathlib import Path
 
 import pytest
 
@@ -248,6 +250,45 @@ def test_who_was_written_may_be_run(place):
             return False
 
     assert eventually(runs_beside, limit=5)
+
+
+# Append-only files
+
+
+def write_in_each_way(path):
+    """Elsewhere than at the end, at the end, and by a mapping: the errnos."""
+    fd, end = os.open(path, os.O_RDWR), os.open(path, os.O_WRONLY | os.O_APPEND)
+    with mmap.mmap(fd, 0) as m:
+        told = [act.errno_of(os.pwrite, fd, b"x", 0),
+                act.errno_of(os.write, end, b" end"),
+                act.errno_of(os.pwrite, fd, b"x", 0)]
+        m[1] = 120
+        told.append(act.errno_of(m.flush))
+    os.close(fd)
+    os.close(end)
+    return told
+
+
+@pytest.mark.parametrize("by_mount", [True, False], ids=["mount", "beside"])
+def test_append_only_files_are_only_appended_to(place, by_mount):
+    """Whoever could open them; and after that they are as any other's."""
+    path = place.source / "file"
+    place.cover("io=cached")
+    place.run(Path.write_bytes, place.mount / "file", b"the start")
+    if not by_mount:
+        time.sleep(0.5)  # who was writing then goes on
+    with open(place.mount / "file" if by_mount else path) as file:
+        flags = kernel.get_flags(file)
+        kernel.set_flags(file, flags | kernel.FS_APPEND)
+        try:
+            told = place.run(write_in_each_way, place.mount / "file")
+            content = path.read_bytes()
+        finally:
+            kernel.set_flags(file, flags)
+    assert told == [EPERM, 0, EPERM, EPERM]
+    assert content == b"the start end"
+    assert place.run(write_in_each_way, place.mount / "file") == [0, 0, 0, 0]
+    assert path.read_bytes() == b"xxe start end end"
 
 
 # Trouble
