@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The FUSE front end: open files. */
 #include "fuse_priv.h"
+#include "holes.h"
 #include "inode_place.h"
 #include "transport.h"
 
@@ -472,9 +473,9 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	off_t at;
 
 	(void)ino;
-	at = lseek(charge_file_fd(&file), offset, whence);
+	at = holes_seek(charge_file_fd(&file), offset, whence);
 	if (at < 0)
-		fuse_reply_err(req, errno);
+		fuse_reply_err(req, (int)-at);
 	else
 		fuse_reply_lseek(req, at);
 }

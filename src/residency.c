@@ -76,6 +76,18 @@ int residency_count(int fd, uint64_t offset, uint64_t length, uint64_t *pages)
 	return 0;
 }
 
+int residency_count_dirty(int fd, uint64_t offset, uint64_t length,
+			  uint64_t *pages)
+{
+	struct cachestat_range range = { .off = offset, .len = length };
+	struct cachestat stat;
+
+	if (syscall(SYS_cachestat, fd, &range, &stat, 0) < 0)
+		return -errno;
+	*pages = stat.nr_dirty + stat.nr_writeback;
+	return 0;
+}
+
 static int open_table(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

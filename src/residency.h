@@ -22,6 +22,10 @@
  */
 int residency_count(int fd, uint64_t offset, uint64_t length, uint64_t *pages);
 
+/* The same of pages that are dirty, or being written back. */
+int residency_count_dirty(int fd, uint64_t offset, uint64_t length,
+			  uint64_t *pages);
+
 /*
  * The kernel's tables: two that all processes may share, and the calling
  * process's own. -EACCES or -EPERM without root's rights.

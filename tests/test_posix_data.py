@@ -220,11 +220,9 @@ def test_fallocate_around_the_end(a):
 @story()
 def test_holes_come_and_go(a):
     """SEEK_HOLE and SEEK_DATA after writes not yet on disk, preallocation,
-    punching, zeroing and truncation. Of preallocated blocks, those count as
-    data that are in memory, so all are brought there."""
+    punching, zeroing and truncation."""
     def look(label):
         found, at, size = [], 0, os.fstat(fd).st_size
-        os.pread(fd, size, 0)
         while at < size:
             try:
                 at = os.lseek(fd, at, os.SEEK_DATA)
@@ -249,6 +247,8 @@ def test_holes_come_and_go(a):
     os.pwrite(fd, patterned(100), 22 * PAGE)
     os.fsync(fd)
     look("written there")
+    os.pwrite(fd, patterned(PAGE), 25 * PAGE)
+    look("not on disk")
     kernel.fallocate(fd, kernel.FALLOC_PUNCH_HOLE | kernel.FALLOC_KEEP_SIZE,
                      11 * PAGE, PAGE)
     look("punched")
@@ -257,6 +257,16 @@ def test_holes_come_and_go(a):
     os.fsync(fd)
     look("cut and grown")
     a.read("file")
+    os.ftruncate(fd, 0)
+    kernel.fallocate(fd, 0, 0, 64 * PAGE)
+    look("all preallocated")
+    a.note("first hole", os.lseek(fd, 100, os.SEEK_HOLE))
+    os.pwrite(fd, patterned(3 * PAGE), 60 * PAGE)
+    fd = a.open("file", os.O_RDWR)
+    look("written at its end")
+    for at in (100, 59 * PAGE, 61 * PAGE + 7, 63 * PAGE, 64 * PAGE):
+        a.do(os.lseek, fd, at, os.SEEK_DATA)
+        a.do(os.lseek, fd, at, os.SEEK_HOLE)
 
 
 @story(OWNER)
