@@ -467,8 +467,13 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		fuse_reply_err(req, errno);
 		return;
 	}
-	/* Who may write to it is to be asked again. */
-	if (known->in_size)
+	/*
+	 * Who may write to it is to be asked again; and the client's kernel
+	 * keeps the ctime, that was set along with the flags.
+	 */
+	if (known->in_size) {
 		backing_drop_writer(front->table, inode);
+		fuse_lowlevel_notify_inval_inode(front->session, ino, -1, 0);
+	}
 	fuse_reply_ioctl(req, r, &value, known->out_size);
 }

@@ -688,6 +688,17 @@ def test_what_moves_the_times(a):
 
 
 @story()
+def test_flags_move_the_change_time(a):
+    a.write("file")
+    os.mkdir("dir")
+    for path in ("file", "dir"):
+        fd = a.open(path)
+        flags = kernel.get_flags(fd)
+        for new in (flags | kernel.FS_NODUMP, flags):
+            moved(a, lambda: a.do(kernel.set_flags, fd, new), path, fd)
+
+
+@story()
 def test_what_moves_the_access_time(a):
     """It moves where it is older than the others (relatime)."""
     def accessed(way, flags=os.O_RDONLY):
