@@ -216,6 +216,17 @@ static void run_setattr(struct fuse_front *front, struct job *job)
 	inode_fd_put(front->table, job->inode);
 }
 
+/*
+ * Who lists a directory moves the time that is set now, unless he is shown what
+ * the client's kernel keeps.
+ */
+static void let_listing_go(struct fuse_front *front, fuse_ino_t ino, int to_set)
+{
+	if (S_ISDIR(front_inode(front, ino)->type) &&
+	    to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW))
+		fuse_lowlevel_notify_inval_inode(front->session, ino, 0, 0);
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi)
 {
@@ -232,6 +243,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 
 	if (fi)
 		job.fi = *fi;
+	let_listing_go(front_of(req), ino, to_set);
 	if (!(to_set & FUSE_SET_ATTR_SIZE)) {
 		run_setattr(front_of(req), &job);
 		return;

@@ -699,6 +699,20 @@ def test_flags_move_the_change_time(a):
 
 
 @story()
+def test_listings_move_the_access_time(a):
+    """Also one that was made before, and may still be kept."""
+    os.mkdir("dir")
+    a.write("dir/file")
+    for _ in range(3):
+        a.list("dir")
+    os.utime("dir", ns=(5, os.stat("dir").st_mtime_ns))
+    a.stat("dir/file")
+    a.note("accessed", os.stat("dir").st_atime_ns != 5)
+    a.list("dir")
+    a.note("accessed", os.stat("dir").st_atime_ns != 5)
+
+
+@story()
 def test_what_moves_the_access_time(a):
     """It moves where it is older than the others (relatime)."""
     def accessed(way, flags=os.O_RDONLY):
