@@ -220,6 +220,13 @@ bench-scan: ## measure what scans cost, and what they cost others
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) bench/scan.py
 
+$(B)/bench_scanners: bench/scanners.c $(B)/libmemcgfs.a $(B)/flags
+	@echo "  CC      $@"
+	$(Q)$(COMPILE) -o $@ $< $(LDFLAGS) $(B)/libmemcgfs.a $(LIB_LIBS)
+
+bench-scanners: $(B)/bench_scanners ## measure what looking for scanners costs an open
+	@where=$$(mktemp -d) && $< $$where; rm -rf $$where
+
 # With the modules as the daemon has them, without the checks of tests.
 $(B)/bench_accounting: bench/accounting.c $(OBJ)/account_file.o \
 		$(OBJ)/accounting.o $(OBJ)/contributors.o $(B)/flags
@@ -447,7 +454,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench bench-accounting bench-ahead bench-fanotify bench-rules bench-scan check check-asan \
+.PHONY: all bench bench-accounting bench-ahead bench-fanotify bench-rules bench-scan bench-scanners check check-asan \
 	check-integration check-layers check-long check-minutes check-tsan \
 	check-unit check-v2 check-v2-core check-valgrind \
 	$(GUESTS:%=check-v2-%) clean demo deps distclean force format \

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -21,11 +22,17 @@
 #define STAT_START 22
 #define STAT_POLICY 41
 
+/*
+ * Most who ask are alone in their process, or its first thread: the kernel
+ * knows that without a text, which takes ten times as long.
+ */
 static pid_t thread_group(pid_t tid)
 {
 	char path[32], text[1024];
 	const char *at;
 
+	if (tgkill(tid, tid, 0) == 0)
+		return tid;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
 	if (read_small_file(AT_FDCWD, path, text, sizeof(text)) < 0)
 		return 0;

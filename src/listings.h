@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define LISTINGS_FILES_MAX 65536 /* of a directory; the rest is unseen */
 
@@ -19,6 +20,10 @@ struct listings;
 /* Who has read a directory, and when; 0 is nobody. */
 struct listings_reader {
 	uint32_t who;
+	/* As identity.h has it. */
+	pid_t pid;
+	pid_t group;
+	uint64_t start_ns;
 	uint64_t time_ns;
 };
 

@@ -18,6 +18,28 @@
 /* The open is one of execve(2) (FMODE_EXEC; seen on Linux 6.18). */
 #define OPEN_EXEC 0x20
 
+static void make_locks(struct scanners *scanners)
+{
+	for (int i = 0; i < SCANNERS_THREADS; i++)
+		pthread_mutex_init(&scanners->threads[i].lock, NULL);
+	for (int i = 0; i < SCANNERS_PROCESSES; i++)
+		pthread_mutex_init(&scanners->places[i].lock, NULL);
+	pthread_mutex_init(&scanners->table_lock, NULL);
+	pthread_mutex_init(&scanners->listings_lock, NULL);
+	pthread_mutex_init(&scanners->trash_lock, NULL);
+}
+
+static void destroy_locks(struct scanners *scanners)
+{
+	for (int i = 0; i < SCANNERS_THREADS; i++)
+		pthread_mutex_destroy(&scanners->threads[i].lock);
+	for (int i = 0; i < SCANNERS_PROCESSES; i++)
+		pthread_mutex_destroy(&scanners->places[i].lock);
+	pthread_mutex_destroy(&scanners->table_lock);
+	pthread_mutex_destroy(&scanners->listings_lock);
+	pthread_mutex_destroy(&scanners->trash_lock);
+}
+
 int scanners_new(const struct scanners_config *config, struct scanners **out)
 {
 	struct scanners *scanners;
@@ -31,7 +53,7 @@ int scanners_new(const struct scanners_config *config, struct scanners **out)
 		free(scanners);
 		return -ENOMEM;
 	}
-	pthread_mutex_init(&scanners->lock, NULL);
+	make_locks(scanners);
 	*out = scanners;
 	return 0;
 }
@@ -66,7 +88,8 @@ static bool is_named(const struct scanners *scanners,
 	return process->is_named;
 }
 
-static bool is_together(const struct identity *a, const struct identity *b)
+static bool is_together(const struct listings_reader *a,
+			const struct identity *b)
 {
 	uint64_t apart = a->start_ns > b->start_ns ? a->start_ns - b->start_ns :
 						     b->start_ns - a->start_ns;
@@ -82,7 +105,7 @@ static uint16_t reader_of(const struct scanners_process *process)
 	return reader ? reader : UINT16_MAX;
 }
 
-/* Where a file is; asked without the lock. */
+/* Where a file is; asked without locks. */
 struct place {
 	uint64_t dir; /* 0: it isn't known */
 	char name[NAME_MAX + 1];
@@ -116,14 +139,12 @@ static enum scanner_lister lister_of(struct scanners *scanners,
 
 	for (size_t i = 0; i < ARRAY_SIZE(found->readers); i++) {
 		const struct listings_reader *reader = &found->readers[i];
-		const struct scanners_process *other =
-			scanners_find_who(scanners, reader->who);
 
 		if (reader->who == process->who)
 			return SCANNER_ITSELF;
-		if (other && scanners_is_helper(other, process) &&
+		if (scanners_is_helper(scanners, reader, &process->id) &&
 		    (reader->time_ns <= process->id.start_ns + START_NS ||
-		     is_together(&other->id, &process->id)))
+		     is_together(reader, &process->id)))
 			lister = SCANNER_HELPER;
 	}
 	return lister;
@@ -154,10 +175,12 @@ static void note_open(struct scanners *scanners,
 	struct listings_place found;
 
 	if (place->dir) {
+		pthread_mutex_lock(&scanners->listings_lock);
 		found = listings_find(scanners->listings, place->dir,
 				      listings_name(place->name),
 				      scanner_position(&process->scanner,
 						       place->dir));
+		pthread_mutex_unlock(&scanners->listings_lock);
 		open.lister = lister_of(scanners, process, &found);
 		open.position = found.position;
 		open.ino = found.ino;
@@ -166,34 +189,45 @@ static void note_open(struct scanners *scanners,
 	scanner_note_open(&process->scanner, &open);
 }
 
-/* Notes the open and judges; the lock is held, but for a look at its place. */
+/* Whether it is a scanner now; one who isn't named is none if that is off. */
 static bool judge_open(struct scanners *scanners,
 		       struct scanners_process *process,
-		       struct scanners_open *open, uint64_t now,
+		       const struct scanners_open *open,
+		       const struct place *place, uint64_t now,
 		       struct scanners_verdict *verdict)
 {
-	struct place place = { 0 };
-
-	if (scanners->config.is_off) {
-		note_open(scanners, process, open->inode, &place, now);
+	note_open(scanners, process, open->inode, place, now);
+	if (scanners->config.is_off)
 		return false;
-	}
-	if (may_follow(process)) {
-		pthread_mutex_unlock(&scanners->lock);
-		find_place_of(scanners, open->inode, &place);
-		pthread_mutex_lock(&scanners->lock);
-		process = scanners_find_who(scanners, open->who);
-		if (!process)
-			return false;
-	}
-	note_open(scanners, process, open->inode, &place, now);
 	scanners_judge(scanners, process, now, verdict);
 	return process->scanner.is_scanner;
 }
 
-bool scanners_begin_open(struct scanners *scanners, struct scanners_open *open)
+/* Ends the lock that is held. */
+static void begin_read(struct scanners *scanners,
+		       struct scanners_process *process,
+		       struct scanners_open *open, uint64_t now)
 {
 	struct scanners_verdict verdict = { 0 };
+	struct place place = { 0 };
+
+	open->who = process->who;
+	open->is_scan = is_named(scanners, process, open);
+	if (may_follow(process) && !scanners->config.is_off) {
+		scanners_unlock(scanners, process);
+		find_place_of(scanners, open->inode, &place);
+		process = scanners_lock_who(scanners, open->who);
+		if (!process)
+			return;
+	}
+	open->is_scan |=
+		judge_open(scanners, process, open, &place, now, &verdict);
+	scanners_unlock(scanners, process);
+	scanners_carry_out(scanners, &verdict);
+}
+
+bool scanners_begin_open(struct scanners *scanners, struct scanners_open *open)
+{
 	struct scanners_process *process;
 	uint64_t now;
 
@@ -205,18 +239,15 @@ bool scanners_begin_open(struct scanners *scanners, struct scanners_open *open)
 	process = scanners_take(scanners, open->caller.tid, now);
 	if (!process)
 		return false;
-	if (open->flags & OPEN_EXEC) {
-		/* He is about to be called otherwise. */
-		scanners_thread_of(scanners, open->caller.tid)->tid = 0;
-	} else if (is_read_only(open->flags)) {
-		open->who = process->who;
-		open->is_scan = is_named(scanners, process, open);
-		open->is_scan |=
-			judge_open(scanners, process, open, now, &verdict);
+	if (is_read_only(open->flags)) {
+		begin_read(scanners, process, open, now);
+		return open->is_scan;
 	}
-	pthread_mutex_unlock(&scanners->lock);
-	scanners_carry_out(scanners, &verdict);
-	return open->is_scan;
+	scanners_unlock(scanners, process);
+	/* He is about to be called otherwise. */
+	if (open->flags & OPEN_EXEC)
+		scanners_forget_thread(scanners, open->caller.tid);
+	return false;
 }
 
 /* Whether what it opens is to be held until more is known of it. */
@@ -240,8 +271,7 @@ uint16_t scanners_end_open(struct scanners *scanners,
 
 	if (!open->who)
 		return 0;
-	pthread_mutex_lock(&scanners->lock);
-	process = scanners_find_who(scanners, open->who);
+	process = scanners_lock_who(scanners, open->who);
 	if (process) {
 		reader = reader_of(process);
 		scanner_note_opened(&process->scanner, size_bytes);
@@ -249,10 +279,10 @@ uint16_t scanners_end_open(struct scanners *scanners,
 		is_late = process->scanner.is_scanner && !open->is_scan;
 		if (is_suspect(process) && !open->is_scan && !is_late) {
 			inode_ref(scanners->config.table, inode);
-			old = scanners_keep(process, inode, before);
+			old = scanners_keep(scanners, process, inode, before);
 		}
+		scanners_unlock(scanners, process);
 	}
-	pthread_mutex_unlock(&scanners->lock);
 	if (old)
 		inode_forget(scanners->config.table, old, 1);
 	if (is_late && scanners->config.spare)
@@ -261,29 +291,16 @@ uint16_t scanners_end_open(struct scanners *scanners,
 	return reader;
 }
 
-static struct scanners_process *find_reader(struct scanners *scanners,
-					    uint16_t reader)
-{
-	struct scanners_process *process =
-		scanners->processes[reader % SCANNERS_PROCESSES];
-
-	return reader && process && process->who &&
-			       reader_of(process) == reader ?
-		       process :
-		       NULL;
-}
-
 void scanners_close(struct scanners *scanners, uint16_t reader)
 {
-	struct scanners_process *process;
+	struct scanners_place *place = scanners_place_of(scanners, reader);
 
 	if (!reader)
 		return;
-	pthread_mutex_lock(&scanners->lock);
-	process = find_reader(scanners, reader);
-	if (process)
-		scanner_note_close(&process->scanner);
-	pthread_mutex_unlock(&scanners->lock);
+	pthread_mutex_lock(&place->lock);
+	if (place->process && reader_of(place->process) == reader)
+		scanner_note_close(&place->process->scanner);
+	pthread_mutex_unlock(&place->lock);
 }
 
 /* -- what else it does -- */
@@ -295,17 +312,22 @@ void scanners_note_miss(struct scanners *scanners,
 
 	if (scanners->config.is_off)
 		return;
-	pthread_mutex_lock(&scanners->lock);
-	process = scanners_find_thread(scanners, caller->tid, now_ns());
-	if (process)
-		scanner_note_miss(&process->scanner);
-	pthread_mutex_unlock(&scanners->lock);
+	process = scanners_lock_thread(scanners, caller->tid, now_ns());
+	if (!process)
+		return;
+	scanner_note_miss(&process->scanner);
+	scanners_unlock(scanners, process);
 }
 
-static bool has_listed(const struct scanners *scanners,
+static bool has_listed(struct scanners *scanners,
 		       const struct scanners_process *process, uint64_t dir)
 {
-	return listings_is_reader(scanners->listings, dir, process->who);
+	bool has;
+
+	pthread_mutex_lock(&scanners->listings_lock);
+	has = listings_is_reader(scanners->listings, dir, process->who);
+	pthread_mutex_unlock(&scanners->listings_lock);
+	return has;
 }
 
 static uint64_t key_above(struct scanners *scanners, struct inode *dir)
@@ -329,13 +351,32 @@ void scanners_note_create(struct scanners *scanners,
 	if (scanners->config.is_off)
 		return;
 	above = key_above(scanners, dir);
-	pthread_mutex_lock(&scanners->lock);
-	process = scanners_find_thread(scanners, caller->tid, now_ns());
-	if (process && process->scanner.sums.dirs &&
+	process = scanners_lock_thread(scanners, caller->tid, now_ns());
+	if (!process)
+		return;
+	if (process->scanner.sums.dirs &&
 	    (has_listed(scanners, process, key_of(dir)) ||
 	     has_listed(scanners, process, above)))
 		scanner_note_write(&process->scanner);
-	pthread_mutex_unlock(&scanners->lock);
+	scanners_unlock(scanners, process);
+}
+
+static bool open_listing(struct scanners *scanners,
+			 const struct scanners_process *process, uint64_t dir)
+{
+	struct listings_reader reader = {
+		.who = process->who,
+		.pid = process->id.pid,
+		.group = process->id.group,
+		.start_ns = process->id.start_ns,
+		.time_ns = boot_ns(),
+	};
+	bool is_known;
+
+	pthread_mutex_lock(&scanners->listings_lock);
+	is_known = listings_open(scanners->listings, dir, &reader);
+	pthread_mutex_unlock(&scanners->listings_lock);
+	return is_known;
 }
 
 bool scanners_open_dir(struct scanners *scanners,
@@ -355,13 +396,9 @@ bool scanners_open_dir(struct scanners *scanners,
 		return true;
 	is_below = above && has_listed(scanners, process, above);
 	scanner_note_directory(&process->scanner, is_below, now);
-	is_known = listings_open(scanners->listings, key_of(dir),
-				 &(struct listings_reader){
-					 .who = process->who,
-					 .time_ns = boot_ns(),
-				 });
+	is_known = open_listing(scanners, process, key_of(dir));
 	scanners_judge(scanners, process, now, &verdict);
-	pthread_mutex_unlock(&scanners->lock);
+	scanners_unlock(scanners, process);
 	scanners_carry_out(scanners, &verdict);
 	return is_known;
 }
@@ -372,30 +409,30 @@ void scanners_list(struct scanners *scanners, const struct inode *dir,
 {
 	if (scanners->config.is_off)
 		return;
-	pthread_mutex_lock(&scanners->lock);
+	pthread_mutex_lock(&scanners->listings_lock);
 	listings_add(scanners->listings, key_of(dir), first, files, count,
 		     is_end);
-	pthread_mutex_unlock(&scanners->lock);
+	pthread_mutex_unlock(&scanners->listings_lock);
 }
 
 /* -- now and then -- */
 
-/* Under the lock; what is to be told is for without. */
-static void expire_one(struct scanners *scanners, int place, uint64_t now,
-		       struct scanners_verdict *verdict)
+/* Under both locks; what is to be told is for without. */
+static void expire_one(struct scanners *scanners, struct scanners_place *place,
+		       uint64_t now, struct scanners_verdict *verdict)
 {
-	struct scanners_process *process = scanners->processes[place];
+	struct scanners_process *process = place->process;
+	uint64_t quiet_ns = scanners_quiet_ns(place, now);
 
-	if (!process || !process->who)
-		return;
 	if (process->scanner.is_scanner)
 		scanners_judge(scanners, process, now, verdict);
-	if (scanners_quiet_ns(process, now) > SCANNER_QUIET_NS)
-		scanners_throw_away(scanners, steal_ptr(&process->kept));
-	if (scanners_quiet_ns(process, now) > FORGOTTEN_NS) {
+	if (quiet_ns > SCANNER_QUIET_NS)
+		scanners_throw_away(scanners,
+				    scanners_take_kept(scanners, process));
+	if (quiet_ns > FORGOTTEN_NS) {
 		scanners_clear(scanners, process);
 		free(process);
-		scanners->processes[place] = NULL;
+		place->process = NULL;
 	}
 }
 
@@ -404,11 +441,15 @@ void scanners_expire(struct scanners *scanners)
 	uint64_t now = now_ns();
 
 	for (int i = 0; i < SCANNERS_PROCESSES; i++) {
+		struct scanners_place *place = &scanners->places[i];
 		struct scanners_verdict verdict = { 0 };
 
-		pthread_mutex_lock(&scanners->lock);
-		expire_one(scanners, i, now, &verdict);
-		pthread_mutex_unlock(&scanners->lock);
+		pthread_mutex_lock(&scanners->table_lock);
+		pthread_mutex_lock(&place->lock);
+		if (place->process)
+			expire_one(scanners, place, now, &verdict);
+		pthread_mutex_unlock(&place->lock);
+		pthread_mutex_unlock(&scanners->table_lock);
 		scanners_carry_out(scanners, &verdict);
 	}
 	scanners_empty_trash(scanners);
@@ -419,13 +460,13 @@ struct scanners *scanners_free(struct scanners *scanners)
 	if (!scanners)
 		return NULL;
 	for (int i = 0; i < SCANNERS_PROCESSES; i++) {
-		if (scanners->processes[i])
-			scanners_clear(scanners, scanners->processes[i]);
-		free(scanners->processes[i]);
+		if (scanners->places[i].process)
+			scanners_clear(scanners, scanners->places[i].process);
+		free(scanners->places[i].process);
 	}
 	scanners_empty_trash(scanners);
 	listings_free(scanners->listings);
-	pthread_mutex_destroy(&scanners->lock);
+	destroy_locks(scanners);
 	free(scanners);
 	return NULL;
 }

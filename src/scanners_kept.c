@@ -27,39 +27,61 @@ void scanners_spare_kept(struct scanners *scanners, struct scanners_kept *kept)
 	let_go(scanners, kept);
 }
 
-/* Under the lock; what is held is let go later, without. */
+struct scanners_kept *scanners_take_kept(struct scanners *scanners,
+					 struct scanners_process *process)
+{
+	struct scanners_kept *kept = steal_ptr(&process->kept);
+
+	if (kept)
+		atomic_fetch_sub_explicit(&scanners->keepers, 1,
+					  memory_order_release);
+	return kept;
+}
+
 void scanners_throw_away(struct scanners *scanners, struct scanners_kept *kept)
 {
 	if (!kept)
 		return;
+	pthread_mutex_lock(&scanners->trash_lock);
 	kept->next = scanners->trash;
 	scanners->trash = kept;
+	pthread_mutex_unlock(&scanners->trash_lock);
 }
 
 void scanners_empty_trash(struct scanners *scanners)
 {
 	struct scanners_kept *trash, *next;
 
-	pthread_mutex_lock(&scanners->lock);
+	pthread_mutex_lock(&scanners->trash_lock);
 	trash = steal_ptr(&scanners->trash);
-	pthread_mutex_unlock(&scanners->lock);
+	pthread_mutex_unlock(&scanners->trash_lock);
 	for (; trash; trash = next) {
 		next = trash->next;
 		let_go(scanners, trash);
 	}
 }
 
-/* Takes over a lookup of the inode; the one that is to be forgotten instead. */
-struct inode *scanners_keep(struct scanners_process *process,
+static struct scanners_kept *kept_of(struct scanners *scanners,
+				     struct scanners_process *process)
+{
+	if (!process->kept) {
+		process->kept = calloc(1, sizeof(*process->kept));
+		if (process->kept)
+			atomic_fetch_add_explicit(&scanners->keepers, 1,
+						  memory_order_release);
+	}
+	return process->kept;
+}
+
+struct inode *scanners_keep(struct scanners *scanners,
+			    struct scanners_process *process,
 			    struct inode *inode,
 			    const struct scanners_before *before)
 {
 	struct scanners_kept_file file = { inode, *before };
-	struct scanners_kept *kept = process->kept;
+	struct scanners_kept *kept = kept_of(scanners, process);
 	struct inode *old;
 
-	if (!kept)
-		kept = process->kept = calloc(1, sizeof(*kept));
 	if (!kept)
 		return inode;
 	if (kept->count < SCANNERS_KEPT) {
@@ -86,17 +108,26 @@ static uint32_t unkeep(struct scanners_kept *kept, const struct inode *inode)
 	return gone;
 }
 
+static uint32_t unkeep_in(struct scanners_place *place,
+			  const struct inode *inode)
+{
+	uint32_t gone = 0;
+
+	pthread_mutex_lock(&place->lock);
+	if (place->process && place->process->kept)
+		gone = unkeep(place->process->kept, inode);
+	pthread_mutex_unlock(&place->lock);
+	return gone;
+}
+
 void scanners_let_go(struct scanners *scanners, struct inode *inode)
 {
 	uint32_t gone = 0;
 
-	if (scanners->config.is_off)
+	if (!atomic_load_explicit(&scanners->keepers, memory_order_acquire))
 		return;
-	pthread_mutex_lock(&scanners->lock);
 	for (int i = 0; i < SCANNERS_PROCESSES; i++)
-		if (scanners->processes[i] && scanners->processes[i]->kept)
-			gone += unkeep(scanners->processes[i]->kept, inode);
-	pthread_mutex_unlock(&scanners->lock);
+		gone += unkeep_in(&scanners->places[i], inode);
 	if (gone)
 		inode_forget(scanners->config.table, inode, gone);
 }

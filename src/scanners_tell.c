@@ -33,6 +33,19 @@ static void describe(const struct scanners_process *process, char *why,
 			 ordered, steps, scanner_order_name(order));
 }
 
+/* Others ask that without the lock. */
+static void note_lister(struct scanners *scanners,
+			const struct scanners_process *process)
+{
+	const struct scanner_sums *sums = &process->scanner.sums;
+	bool is_lister = sums->dirs && !sums->files && !sums->again;
+	struct scanners_place *place =
+		scanners_place_of(scanners, process->who);
+
+	atomic_store_explicit(&place->lister, is_lister ? process->who : 0,
+			      memory_order_relaxed);
+}
+
 void scanners_judge(struct scanners *scanners, struct scanners_process *process,
 		    uint64_t now, struct scanners_verdict *verdict)
 {
@@ -44,7 +57,8 @@ void scanners_judge(struct scanners *scanners, struct scanners_process *process,
 	verdict->bytes = scanner->total_bytes;
 	verdict->is_scanner = scanner_judge(scanner, &hints, now);
 	if (verdict->is_scanner)
-		verdict->kept = steal_ptr(&process->kept);
+		verdict->kept = scanners_take_kept(scanners, process);
+	note_lister(scanners, process);
 	if (was == verdict->is_scanner ||
 	    !events_are_followed(scanners->config.events))
 		return;
@@ -98,28 +112,25 @@ static void fill_view(const struct scanners_process *process,
 	describe(process, view->why, sizeof(view->why));
 }
 
-static bool is_quiet(const struct scanners_process *process)
-{
-	return scanners_quiet_ns(process, now_ns()) > SCANNER_QUIET_NS;
-}
-
 void scanners_each(struct scanners *scanners,
 		   void (*fn)(const struct scanners_view *view, void *userdata),
 		   void *userdata)
 {
 	struct scanners_view view;
+	uint64_t now = now_ns();
 
-	pthread_mutex_lock(&scanners->lock);
 	for (int i = 0; i < SCANNERS_PROCESSES; i++) {
-		const struct scanners_process *process = scanners->processes[i];
+		struct scanners_place *place = &scanners->places[i];
 
-		if (!process || !process->who || is_quiet(process))
-			continue;
-		fill_view(process, &view);
-		if (view.is_scanner)
-			fn(&view, userdata);
+		pthread_mutex_lock(&place->lock);
+		if (place->process &&
+		    scanners_quiet_ns(place, now) <= SCANNER_QUIET_NS) {
+			fill_view(place->process, &view);
+			if (view.is_scanner)
+				fn(&view, userdata);
+		}
+		pthread_mutex_unlock(&place->lock);
 	}
-	pthread_mutex_unlock(&scanners->lock);
 }
 
 int scanners_view(struct scanners *scanners, pid_t pid,
@@ -129,16 +140,16 @@ int scanners_view(struct scanners *scanners, pid_t pid,
 	struct scanners_view view;
 	int r = -ESRCH;
 
-	pthread_mutex_lock(&scanners->lock);
 	for (int i = 0; i < SCANNERS_PROCESSES && r < 0; i++) {
-		const struct scanners_process *process = scanners->processes[i];
+		struct scanners_place *place = &scanners->places[i];
 
-		if (!process || !process->who || process->id.pid != pid)
-			continue;
-		fill_view(process, &view);
-		fn(&view, userdata);
-		r = 0;
+		pthread_mutex_lock(&place->lock);
+		if (place->process && place->process->id.pid == pid) {
+			fill_view(place->process, &view);
+			fn(&view, userdata);
+			r = 0;
+		}
+		pthread_mutex_unlock(&place->lock);
 	}
-	pthread_mutex_unlock(&scanners->lock);
 	return r;
 }

@@ -20,26 +20,24 @@ static char *cgroup_of(const struct scanners *scanners, pid_t tid)
 
 /* -- the table -- */
 
-struct scanners_process *scanners_find_who(struct scanners *scanners,
-					   uint32_t who)
-{
-	struct scanners_process *process =
-		scanners->processes[who % SCANNERS_PROCESSES];
-
-	return who && process && process->who == who ? process : NULL;
-}
-
-static struct scanners_process *find_identity(struct scanners *scanners,
-					      const struct identity *id)
+/* The place of a process; or -1. */
+static int find_identity(const struct scanners *scanners,
+			 const struct identity *id)
 {
 	for (int i = 0; i < SCANNERS_PROCESSES; i++) {
-		struct scanners_process *process = scanners->processes[i];
+		const struct scanners_process *process =
+			scanners->places[i].process;
 
 		if (process && process->id.pid == id->pid &&
 		    process->id.start_ns == id->start_ns)
-			return process;
+			return i;
 	}
-	return NULL;
+	return -1;
+}
+
+static uint64_t used_ns(const struct scanners_place *place)
+{
+	return atomic_load_explicit(&place->used_ns, memory_order_relaxed);
 }
 
 /* A free place, or that of who has been quiet for longest. */
@@ -48,10 +46,10 @@ static int find_place(const struct scanners *scanners)
 	int oldest = 0;
 
 	for (int i = 0; i < SCANNERS_PROCESSES; i++) {
-		if (!scanners->processes[i])
+		if (!scanners->places[i].process)
 			return i;
-		if (scanners->processes[i]->used_ns <
-		    scanners->processes[oldest]->used_ns)
+		if (used_ns(&scanners->places[i]) <
+		    used_ns(&scanners->places[oldest]))
 			oldest = i;
 	}
 	return oldest;
@@ -59,7 +57,10 @@ static int find_place(const struct scanners *scanners)
 
 void scanners_clear(struct scanners *scanners, struct scanners_process *process)
 {
-	scanners_throw_away(scanners, process->kept);
+	atomic_store_explicit(
+		&scanners_place_of(scanners, process->who)->lister, 0,
+		memory_order_relaxed);
+	scanners_throw_away(scanners, scanners_take_kept(scanners, process));
 	free(process->cgroup);
 	memset(process, 0, sizeof(*process));
 }
@@ -72,127 +73,178 @@ static uint32_t next_who(struct scanners *scanners, int place)
 	return scanners->last_serial * SCANNERS_PROCESSES + (uint32_t)place;
 }
 
-static struct scanners_process *add_process(struct scanners *scanners)
+/* What was there before is another's: one that this makes room for, perhaps. */
+static void begin_anew(struct scanners *scanners, int number)
 {
-	int place = find_place(scanners);
-	struct scanners_process **process = &scanners->processes[place];
+	struct scanners_place *place = &scanners->places[number];
 
-	if (!*process)
-		*process = calloc(1, sizeof(**process));
+	if (place->process)
+		scanners_clear(scanners, place->process);
 	else
-		scanners_clear(scanners, *process);
-	if (*process)
-		(*process)->who = next_who(scanners, place);
-	return *process;
+		place->process = calloc(1, sizeof(*place->process));
+	if (place->process)
+		place->process->who = next_who(scanners, number);
 }
 
-/* One who lists, and opens nothing. */
-static bool is_lister(const struct scanners_process *process)
+bool scanners_is_helper(struct scanners *scanners,
+			const struct listings_reader *reader,
+			const struct identity *process)
 {
-	const struct scanner_sums *sums = &process->scanner.sums;
+	const struct scanners_place *place =
+		scanners_place_of(scanners, reader->who);
+	uint32_t lister =
+		atomic_load_explicit(&place->lister, memory_order_relaxed);
 
-	return sums->dirs && !sums->files && !sums->again;
+	return lister && lister == reader->who && reader->pid != process->pid &&
+	       (reader->group == process->group ||
+		reader->pid == process->parent);
 }
 
-/* Whether @other may list directories for @process. */
-bool scanners_is_helper(const struct scanners_process *other,
-			const struct scanners_process *process)
+static bool find_helper(struct scanners *scanners,
+			const struct identity *process)
 {
-	return other != process && is_lister(other) &&
-	       (other->id.group == process->id.group ||
-		other->id.pid == process->id.parent);
-}
+	for (int i = 0; i < SCANNERS_PROCESSES; i++) {
+		const struct scanners_process *other =
+			scanners->places[i].process;
 
-static bool find_helper(const struct scanners *scanners,
-			const struct scanners_process *process)
-{
-	for (int i = 0; i < SCANNERS_PROCESSES; i++)
-		if (scanners->processes[i] &&
-		    scanners_is_helper(scanners->processes[i], process))
+		if (other &&
+		    scanners_is_helper(scanners,
+				       &(struct listings_reader){
+					       .who = other->who,
+					       .pid = other->id.pid,
+					       .group = other->id.group,
+				       },
+				       process))
 			return true;
+	}
 	return false;
 }
 
-/* It has executed something else: what it did before is another's. */
-static void begin_anew(struct scanners *scanners,
-		       struct scanners_process *process)
-{
-	int place = (int)(process->who % SCANNERS_PROCESSES);
-
-	scanners_clear(scanners, process);
-	process->who = next_who(scanners, place);
-}
-
-/* The process of an identity, and its cgroup, which is taken over. */
+/*
+ * Under the table's lock: the process of an identity, whose place is locked
+ * then. Its cgroup is taken over. Who has executed something else begins anew.
+ */
 static struct scanners_process *adopt(struct scanners *scanners,
 				      const struct identity *id, char **cgroup)
 {
-	struct scanners_process *process = find_identity(scanners, id);
+	int known = find_identity(scanners, id);
+	int number = known < 0 ? find_place(scanners) : known;
+	struct scanners_place *place = &scanners->places[number];
+	struct scanners_process *process;
 
-	if (!process)
-		process = add_process(scanners);
-	else if (strcmp(process->id.command, id->command) != 0)
-		begin_anew(scanners, process);
-	if (!process)
+	pthread_mutex_lock(&place->lock);
+	if (known < 0 || strcmp(place->process->id.command, id->command) != 0)
+		begin_anew(scanners, number);
+	process = place->process;
+	if (!process) {
+		pthread_mutex_unlock(&place->lock);
 		return NULL;
+	}
 	free(process->cgroup);
 	process->id = *id;
 	process->cgroup = steal_ptr(cgroup);
 	process->list = NULL;
-	process->has_helper = find_helper(scanners, process);
+	process->has_helper = find_helper(scanners, id);
 	return process;
 }
 
-struct scanners_thread *scanners_thread_of(struct scanners *scanners, pid_t tid)
+struct scanners_process *scanners_lock_who(struct scanners *scanners,
+					   uint32_t who)
+{
+	struct scanners_place *place = scanners_place_of(scanners, who);
+
+	if (!who)
+		return NULL;
+	pthread_mutex_lock(&place->lock);
+	if (place->process && place->process->who == who)
+		return place->process;
+	pthread_mutex_unlock(&place->lock);
+	return NULL;
+}
+
+void scanners_unlock(struct scanners *scanners,
+		     const struct scanners_process *process)
+{
+	pthread_mutex_unlock(&scanners_place_of(scanners, process->who)->lock);
+}
+
+/* -- threads -- */
+
+static struct scanners_thread *thread_of(struct scanners *scanners, pid_t tid)
 {
 	return &scanners->threads[(unsigned int)tid % SCANNERS_THREADS];
 }
 
-/* The one that is known of a thread, and was asked about just now. */
-struct scanners_process *scanners_find_thread(struct scanners *scanners,
-					      pid_t tid, uint64_t now)
+/* As it was seen just now; or 0. */
+static uint32_t recall(struct scanners *scanners, pid_t tid, uint64_t now)
 {
-	const struct scanners_thread *thread =
-		scanners_thread_of(scanners, tid);
+	struct scanners_thread *thread = thread_of(scanners, tid);
+	uint32_t who = 0;
 
-	if (thread->tid != tid || now - thread->asked_ns > BELIEVED_NS)
-		return NULL;
-	return scanners_find_who(scanners, thread->who);
+	pthread_mutex_lock(&thread->lock);
+	if (thread->tid == tid && now - thread->asked_ns <= BELIEVED_NS)
+		who = thread->who;
+	pthread_mutex_unlock(&thread->lock);
+	return who;
 }
 
-/*
- * The process of a thread, and then the lock is held; or NULL: there is none,
- * and it isn't.
- */
-struct scanners_process *scanners_take(struct scanners *scanners, pid_t tid,
-				       uint64_t now)
+static void remember(struct scanners *scanners, pid_t tid, uint32_t who,
+		     uint64_t now)
+{
+	struct scanners_thread *thread = thread_of(scanners, tid);
+
+	pthread_mutex_lock(&thread->lock);
+	thread->tid = tid;
+	thread->who = who;
+	thread->asked_ns = now;
+	pthread_mutex_unlock(&thread->lock);
+}
+
+void scanners_forget_thread(struct scanners *scanners, pid_t tid)
+{
+	remember(scanners, tid, 0, 0);
+}
+
+struct scanners_process *scanners_lock_thread(struct scanners *scanners,
+					      pid_t tid, uint64_t now)
+{
+	return scanners_lock_who(scanners, recall(scanners, tid, now));
+}
+
+static struct scanners_process *ask(struct scanners *scanners, pid_t tid,
+				    uint64_t now)
 {
 	cleanup_free char *cgroup = NULL;
 	struct scanners_process *process;
 	struct identity id;
 
+	if (identity_read(tid, &id) < 0)
+		return NULL;
+	cgroup = cgroup_of(scanners, tid);
+	pthread_mutex_lock(&scanners->table_lock);
+	process = adopt(scanners, &id, &cgroup);
+	pthread_mutex_unlock(&scanners->table_lock);
+	if (process)
+		remember(scanners, tid, process->who, now);
+	return process;
+}
+
+struct scanners_process *scanners_take(struct scanners *scanners, pid_t tid,
+				       uint64_t now)
+{
+	struct scanners_process *process;
+	struct scanners_place *place;
+
 	if (tid <= 0)
 		return NULL;
-	pthread_mutex_lock(&scanners->lock);
-	process = scanners_find_thread(scanners, tid, now);
-	if (!process) {
-		pthread_mutex_unlock(&scanners->lock);
-		if (identity_read(tid, &id) < 0)
-			return NULL;
-		cgroup = cgroup_of(scanners, tid);
-		pthread_mutex_lock(&scanners->lock);
-		process = adopt(scanners, &id, &cgroup);
-		if (process)
-			*scanners_thread_of(scanners, tid) =
-				(struct scanners_thread){
-					.tid = tid,
-					.who = process->who,
-					.asked_ns = now,
-				};
-	}
-	if (process && process->used_ns < now)
-		process->used_ns = now;
+	process = scanners_lock_thread(scanners, tid, now);
 	if (!process)
-		pthread_mutex_unlock(&scanners->lock);
+		process = ask(scanners, tid, now);
+	if (!process)
+		return NULL;
+	place = scanners_place_of(scanners, process->who);
+	if (used_ns(place) < now)
+		atomic_store_explicit(&place->used_ns, now,
+				      memory_order_relaxed);
 	return process;
 }
