@@ -139,13 +139,11 @@ drop_pages()
 	fail "$left pages of the files cannot be dropped from the page cache"
 }
 
-# A and B read all of a directory once, as scanners do: they are to be taken
-# for jobs that have use of it.
 mount_memcgfs()
 {
 	( echo 0 >"$hierarchy/$name/daemon/cgroup.procs" &&
 		exec timeout --foreground 20 "$build/memcgfs" \
-			-o "memcg=$hierarchy/$name/target,scan=off" \
+			-o "memcg=$hierarchy/$name/target" \
 			"$dir/source" "$dir/mnt" ) || fail "memcgfs does not mount"
 }
 

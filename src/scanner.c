@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define MANY_FILES 16
+#define FLAT_FILES 48 /* of one directory */
 #define LARGE_FILES 4
 #define LARGE_BYTES (UINT64_C(16) << 20)
 #define MANY_DIRS 16
@@ -93,6 +94,7 @@ static void halve(struct scanner *scanner, uint64_t now_ns)
 	sums->wrote /= 2;
 	sums->dirs /= 2;
 	sums->walked /= 2;
+	sums->entered /= 2;
 	scanner->since_ns += elapsed_ns(scanner->since_ns, now_ns) / 2;
 }
 
@@ -177,6 +179,7 @@ static struct scanner_dir *enter(struct scanner *scanner,
 		if (scanner->dirs[i].used < oldest->used)
 			oldest = &scanner->dirs[i];
 	leave(&scanner->sums, oldest);
+	scanner->sums.entered++;
 	*oldest = (struct scanner_dir){ .dir = open->dir };
 	return oldest;
 }
@@ -344,13 +347,22 @@ static bool is_helped(const struct scanner *scanner)
 	return scanner->sums.helped > scanner->sums.own;
 }
 
+/* All was in one directory, and it has looked for none below. */
+static bool is_flat(const struct scanner_sums *sums)
+{
+	return sums->entered <= 1 && !sums->walked;
+}
+
 /* Whether there is enough of it; of large files, few are. */
-static bool is_much(const struct scanner_sums *sums,
+static bool is_much(const struct scanner *scanner,
 		    const struct scanner_hints *hints)
 {
-	uint32_t many = hints->is_idle ? MANY_FILES / 2 : MANY_FILES;
+	const struct scanner_sums *sums = &scanner->sums;
+	uint32_t part = hints->is_idle ? 2 : 1;
 
-	return sums->files >= many ||
+	if (is_flat(sums) && scanner->total_files < FLAT_FILES / part)
+		return false;
+	return sums->files >= MANY_FILES / part ||
 	       (sums->files >= LARGE_FILES && sums->bytes >= LARGE_BYTES);
 }
 
@@ -379,7 +391,7 @@ static enum scanner_why judge_new(const struct scanner *scanner,
 
 	if (!sums->files && !sums->again && !sums->wrote)
 		return judge_walk(scanner, hints);
-	if (!is_much(sums, hints))
+	if (!is_much(scanner, hints))
 		return SCANNER_FEW_FILES;
 	many = sums->files < MANY_STEPS ? sums->files / 2 : MANY_STEPS / 2;
 	why = object(scanner, helped ? &to_become_helped : &to_become, many,

@@ -13,10 +13,12 @@
  *    as compilers and interpreters do for what they import, and writes nothing
  *    beside what it reads.
  *
- * It takes 16 files to be seen, or 16 MiB of 4 files, and half as many for who
- * runs at idle priority, which alone says nothing. What counts is the last 32
- * to 64 files; who turns to reuse is a scanner no longer, nor who has been
- * quiet for 30 seconds.
+ * It takes 16 files to be seen, or 16 MiB of 4 files. All of this a job does,
+ * too, which loads what there is in one directory, a model's weights or its
+ * data: who goes no further than that is seen with 48 files, be they as large
+ * as they are. It takes half as many of who runs at idle priority, which alone
+ * says nothing. What counts is the last 32 to 64 files; who turns to reuse is
+ * a scanner no longer, nor who has been quiet for 30 seconds.
  *
  * Pure: it is told what a process does, by opens, or by reads where there are
  * none, and decides.
@@ -91,6 +93,7 @@ struct scanner_sums {
 	uint32_t wrote; /* files made where it has listed */
 	uint32_t dirs; /* directories opened; of these: */
 	uint32_t walked; /* below one that it had opened */
+	uint32_t entered; /* directories, by files that were opened there */
 };
 
 enum scanner_why {

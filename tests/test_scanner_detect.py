@@ -139,6 +139,22 @@ SCANNERS = {
 }
 
 
+# Nowhere but in one directory.
+FLAT_FILES = 60
+FLAT_SCANNERS = {
+    "grep -r, flat": "grep -r needle . ; true",
+    "md5sum *, flat": "md5sum * >/dev/null",
+    "find | xargs, flat": "find . -type f | xargs md5sum >/dev/null",
+    "tar, flat": "tar cf - . | cat >/dev/null",
+}
+
+
+def grow_flat(root, count, size):
+    root.mkdir(exist_ok=True)
+    for n in range(count):
+        (root / f"part-{n:03}").write_bytes(bytes(size))
+
+
 def prepare_scanner(here, name):
     if name == "clamscan":
         (here.out / "tiny.hdb").write_text(
@@ -161,6 +177,18 @@ def test_scanner(here, figure, name):
     seen = verdicts(told)
     assert seen, told
     assert files_of(seen[0]) <= FILES_MAX or seen[0].get("bytes", 0) <= BYTES_MAX
+
+
+@pytest.mark.parametrize("here, name",
+                         on("disk", FLAT_SCANNERS) + on("memory", FLAT_SCANNERS),
+                         indirect=["here"])
+def test_flat_scanner(here, figure, name):
+    grow_flat(here.source / "flat", FLAT_FILES, 4 * KIB)
+    with here.watch() as told:
+        here.run(FLAT_SCANNERS[name], cwd="flat")
+    row(figure, here, name, told, True)
+    assert verdicts(told), told
+    assert files_of(verdicts(told)[0]) <= FILES_MAX
 
 
 # -- others
@@ -261,6 +289,19 @@ def prepare_sqlite(root):
     (root / "work.py").write_text(SQLITE)
 
 
+# All parts of a model, whose names it reads from the directory.
+LOADER = """
+import os
+for name in sorted(os.listdir(".")):
+    with open(name, "rb") as part:
+        part.read()
+"""
+
+
+def prepare_model(root):
+    grow_flat(root, 40, MIB)
+
+
 # name: (what to make, in which directory, what to run there)
 OTHERS = {
     "gcc -j2 build": (prepare_build, "build", "make -s -j2"),
@@ -283,11 +324,14 @@ OTHERS = {
         None, "objects", "gcc -nostdlib -Wl,-e0 -o $1/linked *.o"),
     "shell script": (prepare_scripts, "scripts", "sh ./all"),
     "SQLite": (prepare_sqlite, "sqlite", "python3 work.py"),
+    "a model's loader": (prepare_model, "model", f"python3 -c '{LOADER}'"),
+    "cat * of a model": (None, "model", "cat * >/dev/null"),
 }
 
 
 # Those who list directories, or take files in an order, on a tmpfs, too.
-LISTED = ["gcc -j2 build", "python, imports", "git status", "ld"]
+LISTED = ["gcc -j2 build", "python, imports", "git status", "ld",
+          "a model's loader"]
 
 
 @pytest.mark.parametrize("here, name",

@@ -72,9 +72,31 @@ static void test_a_grep(void **state)
 
 	(void)state;
 	scanner_note_directory(&grep.scanner, false, grep.now_ns);
+	scanner_note_directory(&grep.scanner, true, grep.now_ns);
 	assert_int_equal(caught_after(&grep, 64), 16);
 	assert_int_equal(grep.scanner.why, SCANNER_READS);
 	assert_int_equal(grep.scanner.total_files, 16);
+}
+
+/*
+ * Who loads all that is in a directory reads as a scanner does: a model's 40
+ * parts of any size. It takes more of it, or another directory.
+ */
+static void test_one_directory(void **state)
+{
+	struct story loader = begin(), grep = begin(), tar = begin();
+
+	(void)state;
+	loader.file_bytes = 4096 * MIB;
+	loader.listed = 40;
+	assert_int_equal(caught_after(&loader, 40), 0);
+	assert_int_equal(loader.scanner.why, SCANNER_FEW_FILES);
+	assert_int_equal(caught_after(&grep, 64), 48);
+	tar.listed = 10;
+	assert_int_equal(caught_after(&tar, 10), 0);
+	for (uint32_t n = 0; n < 5; n++)
+		assert_false(take(&tar, 2, n));
+	assert_true(take(&tar, 2, 5));
 }
 
 /*
@@ -87,6 +109,7 @@ static void test_threads_that_overtake(void **state)
 	uint32_t n = 0;
 
 	(void)state;
+	scanner_note_directory(&rg.scanner, true, rg.now_ns);
 	while (n < 64 && !take(&rg, 1, n++))
 		rg.now_ns -= n % 2 ? 6 * MS : 0;
 	assert_in_range(n, 16, 20);
@@ -95,13 +118,14 @@ static void test_threads_that_overtake(void **state)
 				   rg.now_ns + SCANNER_QUIET_NS + SECOND));
 }
 
-/* Four files of 8 MiB say as much as sixteen small ones. */
+/* Four files of 8 MiB say as much as sixteen small ones, to who walks. */
 static void test_a_backup_of_large_files(void **state)
 {
 	struct story backup = begin();
 
 	(void)state;
 	backup.file_bytes = 8 * MIB;
+	scanner_note_directory(&backup.scanner, true, backup.now_ns);
 	assert_int_equal(caught_after(&backup, 64), 4);
 }
 
@@ -112,6 +136,10 @@ static void test_at_idle_priority(void **state)
 
 	(void)state;
 	updatedb.hints.is_idle = build.hints.is_idle = true;
+	assert_int_equal(caught_after(&updatedb, 64), 24);
+	updatedb = begin();
+	updatedb.hints.is_idle = true;
+	scanner_note_directory(&updatedb.scanner, true, updatedb.now_ns);
 	assert_int_equal(caught_after(&updatedb, 64), 8);
 	build.lister = SCANNER_NOBODY;
 	assert_int_equal(caught_after(&build, 64), 0);
@@ -138,7 +166,7 @@ static void test_a_helper(void **state)
 
 	(void)state;
 	md5sum.lister = cc1.lister = SCANNER_HELPER;
-	assert_int_equal(caught_after(&md5sum, 64), 16);
+	assert_int_equal(caught_after(&md5sum, 64), 48);
 	assert_int_equal(md5sum.scanner.why, SCANNER_READS_HELPED);
 	/* A compiler is said nothing by make: it looks for what it includes. */
 	for (uint32_t n = 0; n < 64; n++) {
@@ -177,7 +205,7 @@ static void test_threads(void **state)
 		n--;
 		taken++;
 	}
-	assert_int_equal(taken, 16);
+	assert_int_equal(taken, 48);
 }
 
 /* Numbers below 97 in no order, each once. */
@@ -279,7 +307,7 @@ static void test_each_opened_twice(void **state)
 	bool is_scanner = false;
 
 	(void)state;
-	for (n = 0; n < 16; n++) {
+	for (n = 0; n < 48; n++) {
 		take(&clamscan, 1, n);
 		is_scanner = take(&clamscan, 1, n);
 	}
@@ -294,7 +322,7 @@ static void test_who_turns_to_reuse(void **state)
 	uint32_t n, left = 0;
 
 	(void)state;
-	assert_int_equal(caught_after(&indexer, 64), 16);
+	assert_int_equal(caught_after(&indexer, 64), 48);
 	for (n = 0; n < 300; n++)
 		assert_true(take(&indexer, 2 + n / 100, n % 100));
 	for (n = 0; n < 64 && !left; n++)
@@ -311,7 +339,7 @@ static void test_quiet(void **state)
 	struct story cron = begin();
 
 	(void)state;
-	assert_int_equal(caught_after(&cron, 64), 16);
+	assert_int_equal(caught_after(&cron, 64), 48);
 	assert_true(scanner_judge(&cron.scanner, &cron.hints,
 				  cron.now_ns + 29 * SECOND));
 	assert_false(scanner_judge(&cron.scanner, &cron.hints,
@@ -356,6 +384,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_grep),
+		cmocka_unit_test(test_one_directory),
 		cmocka_unit_test(test_threads_that_overtake),
 		cmocka_unit_test(test_a_backup_of_large_files),
 		cmocka_unit_test(test_at_idle_priority),
