@@ -72,11 +72,16 @@ def pytest_collection_finish(session):
     gc.freeze()
 
 
-def end_once(number, frame):
-    """As by Ctrl-C; what comes after it doesn't disturb the clearing up."""
-    for other in act.ENDING:
-        signal.signal(other, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def end_once_of(session):
+    """As by Ctrl-C; what comes after it doesn't disturb the clearing up. An
+    exception can get lost, in a destructor: then the test at hand is the last.
+    """
+    def end(number, frame):
+        for other in act.ENDING:
+            signal.signal(other, signal.SIG_IGN)
+        session.shouldstop = signal.strsignal(number)
+        raise KeyboardInterrupt
+    return end
 
 
 def pytest_sessionstart(session):
@@ -86,7 +91,7 @@ def pytest_sessionstart(session):
             and not os.access(settings.BINARY, os.X_OK):
         pytest.exit(f"{settings.BINARY} is missing: build it first", 3)
     for number in act.ENDING:
-        signal.signal(number, end_once)
+        signal.signal(number, end_once_of(session))
 
 
 @pytest.hookimpl(tryfirst=True)
