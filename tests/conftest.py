@@ -18,7 +18,7 @@ from lib import act, kernel, settings
 from lib import judge as judging
 from lib.cgroup import Cgroups
 from lib.place import Place
-from lib.twin import Twins
+from lib.twin import WAYS, Twins, is_turn
 
 # Reasons to skip a test that are facts about a machine and no defect of it or
 # of the tests. With --fail-on-skip, any other skip fails the run.
@@ -60,7 +60,8 @@ def pytest_collection_modifyitems(config, items):
     if settings.NATIVE:
         unwanted.add("needs_daemon")
     out = [item for item in items
-           if any(mark.name in unwanted for mark in item.iter_markers())]
+           if any(mark.name in unwanted for mark in item.iter_markers())
+           or not is_turn(item)]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [i for i in items if i not in out]
@@ -216,11 +217,6 @@ def place(request, new_scratch, cgroups, judge):
     if report is not None and report.failed and here.log.exists():
         report.sections.append(("daemon's log", here.log_tail()))
     here.leave()
-
-
-# The three ways a request can go: the actor lives elsewhere, he lives in the
-# host (reads and writes pass through), or everything goes to the charger.
-WAYS = {"foreign": "io=auto", "host": "io=auto", "strict": "io=strict"}
 
 
 @pytest.fixture(scope="module", params=WAYS)

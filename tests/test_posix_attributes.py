@@ -13,7 +13,7 @@ import pytest
 
 from lib import act, kernel
 from lib.act import MATE, MEMBER, OWNER, ROOT, STRANGER, TEAM
-from lib.twin import story, xattrs
+from lib.twin import ONE_WAY, story, xattrs
 
 pytestmark = pytest.mark.sequential
 
@@ -22,7 +22,7 @@ NET_RAW = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
 EVERYONE = (OWNER, MEMBER, STRANGER, MATE, ROOT)
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_chmod(a):
     def change(b):
         for mode in (0o000, 0o777, 0o4711, 0o2755, 0o6777, 0o1777, 0o644):
@@ -42,7 +42,7 @@ def test_chmod(a):
             os.rmdir("dir")
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_chown(a):
     def change(b):
         for uid, gid in ((-1, -1), (OWNER.uid, -1), (-1, TEAM), (-1, OWNER.gid),
@@ -63,7 +63,7 @@ def test_chown(a):
         os.unlink("link")
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_chown_of_what_cannot_run(a):
     """Which bits and times a change of owner leaves, for files without
     execution and for directories; also one that changes nothing (a stranger's
@@ -306,7 +306,7 @@ def test_suid_through_an_old_open(a):
     a.stat("file")
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_setgid_directories(a):
     for name, gid in (("team", TEAM), ("owners", OWNER.gid), ("roots", 0)):
         os.mkdir(name)
@@ -332,7 +332,7 @@ def test_setgid_directories(a):
         a.by(user, make)
 
 
-@story()
+@story(crossed=False)
 def test_umask(a):
     for mask in (0o000, 0o022, 0o027, 0o077, 0o777):
         os.umask(mask)
@@ -349,7 +349,7 @@ def test_umask(a):
 # ACLs
 
 
-@story()
+@story(crossed=False)
 def test_acls(a):
     a.write("file")
     os.mkdir("dir")
@@ -373,7 +373,7 @@ def test_acls(a):
     a.do(os.getxattr, "file", "system.posix_acl_access")
 
 
-@story()
+@story(crossed=False)
 def test_default_acls_are_inherited(a):
     os.mkdir("dir")
     a.run("setfacl", "-d", "-m",
@@ -399,7 +399,7 @@ def test_default_acls_are_inherited(a):
         a.run("getfacl", "-cn", f"{at}-dir/deeper")
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_acls_decide(a):
     a.write("for-stranger", b"x", 0o600)
     a.run("setfacl", "-m", f"u:{STRANGER.uid}:rw", "for-stranger")
@@ -427,7 +427,7 @@ def test_acls_decide(a):
         a.by(user, knock)
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_acl_and_setgid_bit(a):
     """Setting an ACL clears sgid for one who is not in the file's group."""
     for gid in (OWNER.gid, TEAM, STRANGER.gid):
@@ -447,7 +447,7 @@ def test_acl_and_setgid_bit(a):
 # Extended attributes
 
 
-@story()
+@story(crossed=False)
 def test_user_xattrs(a):
     a.write("file")
     os.mkdir("dir")
@@ -485,7 +485,7 @@ def test_user_xattrs(a):
     a.do(os.listxattr, "link")
 
 
-@story()
+@story(crossed=False)
 def test_xattr_sizes(a):
     """The calls that ask for a size, and answers that do not fit."""
     a.write("file")
@@ -502,7 +502,7 @@ def test_xattr_sizes(a):
         a.note(f"listxattr {size}", (got, got < 0 and ctypes.get_errno()))
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_trusted_and_security_xattrs(a):
     a.write("file", mode=0o666)
     a.do(os.setxattr, "file", "trusted.secret", b"1")
@@ -522,7 +522,7 @@ def test_trusted_and_security_xattrs(a):
         a.by(user, look)
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_user_xattrs_of_others(a):
     os.mkdir("sticky")
     os.chmod("sticky", 0o1777)
@@ -541,7 +541,7 @@ def test_user_xattrs_of_others(a):
     a.by(STRANGER, meddle)
 
 
-@story()
+@story(crossed=False)
 def test_names_of_other_namespaces(a):
     """Each namespace has its rules; none of them is the server's to make."""
     a.write("file")
@@ -563,7 +563,7 @@ def test_names_of_other_namespaces(a):
         a.note("left", sorted(os.listxattr(path, follow_symlinks=False)))
 
 
-@story()
+@story(crossed=False)
 def test_when_extended_attributes_are_full(a):
     """As much as natively fits, and then what natively is said."""
     a.write("file")
@@ -584,7 +584,7 @@ def times(a, path="file"):
     a.note(f"times of {path}", (st.st_atime_ns, st.st_mtime_ns))
 
 
-@story()
+@story(crossed=False)
 def test_utimens(a):
     a.write("file")
     os.mkdir("dir")
@@ -617,7 +617,7 @@ def utimensat(path, atime, mtime):
         raise OSError(ctypes.get_errno(), "utimensat")
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_utimens_now_and_omit(a):
     def change(b):
         for atime in (5, UTIME_NOW, UTIME_OMIT):
@@ -774,7 +774,7 @@ def test_a_write_to_a_mapping_moves_the_times(a):
     a.note("fresh", time.time() - os.stat("file").st_mtime < 5)
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_permission_to_set_times(a):
     """By link, by descriptor, and on what is not a file."""
     def touch(b):
@@ -888,7 +888,7 @@ def test_attributes_after_writes_by_another(a):
             a.note("after a store", (len(after), before != after))
 
 
-@story()
+@story(crossed=False)
 def test_birth_time(a):
     a.write("file")
     got, _, btime = kernel.statx("file")
@@ -962,7 +962,7 @@ def test_unknown_ioctls(a):
                 a.note(hex(number), errno.errorcode[error.errno])
 
 
-@story()
+@story(crossed=False)
 def test_statfs(a):
     st = os.statvfs(".")
     a.note("statfs", (st.f_bsize, st.f_frsize, st.f_blocks, st.f_files,

@@ -17,8 +17,8 @@ import time
 from lib import act, kernel
 from lib.act import OWNER, ROOT
 from lib.settings import scaled
-from lib.twin import (flock_by_child, lock_by_child, locks_by_child, read_all,
-                      story)
+from lib.twin import (ONE_WAY, flock_by_child, lock_by_child, locks_by_child,
+                      read_all, story)
 from lib.wait import eventually
 
 PAGE = 4096
@@ -28,7 +28,7 @@ def patterned(size):
     return (b"0123456789abcdef" * (size // 16 + 1))[:size]
 
 
-@story()
+@story(ROOT, OWNER)
 def test_read_and_write(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     a.do(os.write, fd, patterned(10_000))
@@ -55,7 +55,7 @@ def test_read_and_write(a):
     a.fstat(fd)
 
 
-@story()
+@story(ROOT, OWNER)
 def test_truncate(a):
     a.write("file", patterned(10_000))
     for size in (5_000, 9_000, 0, 4_096, 100_000, 3, 3):
@@ -68,7 +68,7 @@ def test_truncate(a):
     a.do(os.truncate, "file", -1)
 
 
-@story()
+@story(ROOT, OWNER)
 def test_append(a):
     a.write("file", b"start")
     fd = a.open("file", os.O_RDWR | os.O_APPEND)
@@ -111,7 +111,7 @@ def test_large_writes_to_one_place_do_not_mix(a):
     os.unlink("file")
 
 
-@story()
+@story(ROOT, OWNER)
 def test_vectors_and_their_flags(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     a.do(os.writev, fd, [b"one ", b"", b"two ", b"three"])
@@ -128,7 +128,7 @@ def test_vectors_and_their_flags(a):
     a.read("file")
 
 
-@story()
+@story(ROOT, OWNER)
 def test_reading_without_waiting(a):
     """RWF_NOWAIT may say that it would have to wait; else it is right."""
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
@@ -141,7 +141,7 @@ def test_reading_without_waiting(a):
         a.note("right", error.errno in (errno.EAGAIN, errno.EOPNOTSUPP))
 
 
-@story()
+@story(ROOT, OWNER)
 def test_seek_data_and_hole(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     os.pwrite(fd, patterned(PAGE), 0)
@@ -158,7 +158,7 @@ def test_seek_data_and_hole(a):
     a.do(os.lseek, empty, 0, os.SEEK_HOLE)
 
 
-@story()
+@story(ROOT, OWNER)
 def test_fallocate(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     a.do(kernel.fallocate, fd, 0, 0, 10 * PAGE)
@@ -189,7 +189,7 @@ def test_fallocate(a):
     a.do(kernel.fallocate, a.open(".", os.O_DIRECTORY), 0, 0, 10)
 
 
-@story()
+@story(ROOT, OWNER)
 def test_fallocate_around_the_end(a):
     """What each mode does to size, blocks and data, before, across and
     beyond the end, and through which descriptors."""
@@ -217,7 +217,7 @@ def test_fallocate_around_the_end(a):
     a.read("file")
 
 
-@story()
+@story(ROOT, OWNER)
 def test_holes_come_and_go(a):
     """SEEK_HOLE and SEEK_DATA after writes not yet on disk, preallocation,
     punching, zeroing and truncation."""
@@ -288,7 +288,7 @@ def test_fallocate_that_moves_data(a):
     os.unlink("file")
 
 
-@story()
+@story(ROOT, OWNER)
 def test_copy_file_range(a):
     a.write("source", patterned(100_000))
     source = a.open("source", os.O_RDWR)
@@ -331,7 +331,7 @@ def copy_range(source, at, sink, to, length, flags=0):
     return n
 
 
-@story()
+@story(ROOT, OWNER)
 def test_copy_file_range_at_its_edges(a):
     a.write("source", patterned(3 * PAGE + 100))
     source, again = a.open("source", os.O_RDWR), a.open("source", os.O_RDWR)
@@ -366,7 +366,7 @@ def test_copy_file_range_at_its_edges(a):
     a.read("sink")
 
 
-@story()
+@story(ROOT, OWNER)
 def test_copies_see_what_was_just_written(a):
     """Stores by a mapping and writes that are not on disk, on both sides."""
     source = a.open("source", os.O_RDWR | os.O_CREAT)
@@ -385,7 +385,7 @@ def test_copies_see_what_was_just_written(a):
     a.read("sink")
 
 
-@story()
+@story(ROOT, OWNER)
 def test_sendfile_and_splice(a):
     a.write("source", patterned(70_000))
     source, sink = a.open("source"), a.open("sink", os.O_RDWR | os.O_CREAT)
@@ -404,7 +404,7 @@ def test_sendfile_and_splice(a):
     a.read("sink")
 
 
-@story()
+@story(ROOT, OWNER)
 def test_mappings(a):
     a.write("file", patterned(3 * PAGE + 100))
     fd = a.open("file", os.O_RDWR)
@@ -433,7 +433,7 @@ def test_mappings(a):
         a.note("after unlink", bytes(m[:20]))
 
 
-@story()
+@story(ROOT, OWNER)
 def test_a_mapping_beyond_the_end(a):
     """SIGBUS beyond the last page, none within it."""
     def touch(offset):
@@ -455,7 +455,7 @@ def test_a_mapping_beyond_the_end(a):
         a.note(f"touch {offset}", touch(offset))
 
 
-@story()
+@story(ROOT, OWNER)
 def test_direct_io(a):
     """But for the alignment of memory, of which a server hears nothing."""
     fd = a.open("file", os.O_RDWR | os.O_CREAT | os.O_DIRECT)
@@ -481,7 +481,7 @@ def test_direct_io(a):
     a.note("tail", bytes(page[:100]))
 
 
-@story()
+@story(ROOT, OWNER)
 def test_sync(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     os.write(fd, b"data")
@@ -503,7 +503,7 @@ def test_sync(a):
         a.do(m.flush)
 
 
-@story()
+@story(ROOT, OWNER)
 def test_advice(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     os.write(fd, patterned(100_000))
@@ -564,7 +564,7 @@ def is_program(pid, name):
         return False
 
 
-@story()
+@story(ROOT, OWNER)
 def test_text_file_busy(a):
     shutil.copy("/bin/true", "program")
     writer = a.open("program", os.O_RDWR)
@@ -580,7 +580,7 @@ def test_text_file_busy(a):
     running.wait()
 
 
-@story()
+@story(ROOT, OWNER)
 def test_a_running_program_is_not_truncated(a):
     """Not even by one who asks for reading only."""
     running = run_sleeper()
@@ -592,7 +592,7 @@ def test_a_running_program_is_not_truncated(a):
     running.wait()
 
 
-@story()
+@story(ROOT, OWNER)
 def test_what_a_running_program_forbids(a):
     """And what it does not: new names, a new file in its place, its mode; and
     who only maps it may go on writing."""
@@ -617,7 +617,7 @@ def test_what_a_running_program_forbids(a):
     a.open("second", os.O_WRONLY)
 
 
-@story()
+@story(ROOT, OWNER)
 def test_scripts_and_interpreters_that_are_open(a):
     """A script open for writing cannot be run; one that runs can be written."""
     with open("script", "w") as f:
@@ -638,7 +638,7 @@ def test_scripts_and_interpreters_that_are_open(a):
     a.quiet(subprocess.run, ["./second"], stdout=subprocess.DEVNULL)
 
 
-@story()
+@story(ROOT, OWNER)
 def test_running_programs(a):
     shutil.copy("/bin/echo", "program")
     a.run("./program", "it", "runs")
@@ -668,7 +668,7 @@ def test_suid_programs(a):
 # Locks
 
 
-@story()
+@story(ROOT, OWNER)
 def test_flock(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     a.do(fcntl.flock, fd, fcntl.LOCK_SH)
@@ -691,7 +691,7 @@ def test_flock(a):
     a.do(fcntl.flock, directory, 0)
 
 
-@story()
+@story(ROOT, OWNER)
 def test_posix_locks(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     os.write(fd, b"0123456789")
@@ -720,7 +720,7 @@ def whose_lock(fd, kind, start, length):
     return kind, start, length, pid
 
 
-@story()
+@story(ROOT, OWNER)
 def test_who_holds_a_posix_lock(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     fcntl.lockf(fd, fcntl.LOCK_EX, 10, 5)
@@ -735,7 +735,7 @@ def test_who_holds_a_posix_lock(a):
     a.note("seen by me", whose_lock(fd, fcntl.F_WRLCK, 0, 0)[0] == fcntl.F_UNLCK)
 
 
-@story()
+@story(ROOT, OWNER)
 def test_locks_are_not_inherited(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     fcntl.lockf(fd, fcntl.LOCK_EX)
@@ -771,7 +771,7 @@ def in_a_fork(function):
     return os.waitpid(pid, 0)[1]
 
 
-@story()
+@story(ROOT, OWNER)
 def test_locks_across_fork(a):
     """What a child does with its inherited descriptors to its parent's locks:
     nothing to those of POSIX, all to those of flock(2)."""
@@ -808,7 +808,7 @@ def test_locks_across_fork(a):
     a.note("free", flock_by_child("file", fcntl.LOCK_EX))
 
 
-@story()
+@story(ROOT, OWNER)
 def test_locks_and_exec(a):
     """A POSIX lock stays with the process that becomes another program."""
     a.write("file")
@@ -831,7 +831,7 @@ def test_locks_and_exec(a):
     a.note("free", lock_by_child("file", fcntl.LOCK_EX))
 
 
-@story()
+@story(ROOT, OWNER)
 def test_locks_of_ranges(a):
     """Joined, split and replaced; to the end of the file and beyond it."""
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
@@ -856,7 +856,7 @@ def test_locks_of_ranges(a):
     a.note("held", held())
 
 
-@story()
+@story(ROOT, OWNER)
 def test_open_file_description_locks(a):
     one = a.open("file", os.O_RDWR | os.O_CREAT)
     two = a.open("file", os.O_RDWR)
@@ -997,7 +997,7 @@ def test_deadlock(a):
     a.note("outcomes", sorted(act.together(children, 20)))
 
 
-@story()
+@story(ROOT, OWNER)
 def test_leases(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     a.do(os.write, fd, b"x")
@@ -1009,7 +1009,7 @@ def test_leases(a):
     a.read("file")
 
 
-@story(OWNER, ways=["foreign"])
+@story(OWNER, ways=ONE_WAY)
 def test_nine_thousand_open_files(a):
     """Each a file of its own, all open at once, all readable."""
     number = scaled(9000)
@@ -1040,7 +1040,7 @@ def test_one_file_opened_many_times(a):
     a.note("right", all(os.pread(fd, 9, 0) == b"CONTENT" for fd in fds))
 
 
-@story()
+@story(ROOT, OWNER)
 def test_reading_a_directory_as_a_file(a):
     os.mkdir("dir")
     fd = a.open("dir")

@@ -12,12 +12,12 @@ import pytest
 from lib import act, kernel
 from lib.act import MATE, MEMBER, OWNER, ROOT, STRANGER, TEAM
 from lib.settings import scaled
-from lib.twin import story
+from lib.twin import ONE_WAY, story
 
 pytestmark = pytest.mark.sequential
 
 
-@story()
+@story(crossed=False)
 def test_lookup_errors(a):
     a.write("file")
     os.mkdir("dir")
@@ -34,7 +34,7 @@ def test_lookup_errors(a):
     a.do(os.link, "file", "l" * 256)
 
 
-@story()
+@story(crossed=False)
 def test_mkdir_and_rmdir(a):
     a.do(os.mkdir, "dir", 0o751)
     a.stat("dir")
@@ -60,14 +60,14 @@ def test_mkdir_and_rmdir(a):
     a.do(os.unlink, "missing")
 
 
-@story()
+@story(crossed=False)
 def test_unlink_of_a_directory(a):
     a.do(os.mkdir, "dir")
     a.do(os.unlink, "dir")
     a.list()
 
 
-@story()
+@story(crossed=False)
 def test_mknod(a):
     a.do(os.mkfifo, "fifo", 0o622)
     a.do(os.mkfifo, "fifo")
@@ -81,7 +81,7 @@ def test_mknod(a):
     a.stat("sock")
 
 
-@story()
+@story(crossed=False)
 def test_fifo_and_socket_carry_data(a):
     os.mkfifo("fifo")
     fd = os.open("fifo", os.O_RDWR | os.O_NONBLOCK)
@@ -96,7 +96,7 @@ def test_fifo_and_socket_carry_data(a):
     a.do(server.accept()[0].recv, 100)
 
 
-@story()
+@story(crossed=False)
 def test_symlinks(a):
     a.write("file")
     a.do(os.symlink, "file", "link")
@@ -122,7 +122,7 @@ def test_symlinks(a):
     a.stat("file")
 
 
-@story()
+@story(crossed=False)
 def test_hard_links(a):
     a.write("file", b"one")
     a.do(os.link, "file", "second")
@@ -147,7 +147,7 @@ def test_hard_links(a):
     a.list()
 
 
-@story()
+@story(crossed=False)
 def test_unlinked_while_open(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     a.do(os.write, fd, b"still here")
@@ -168,7 +168,7 @@ def test_unlinked_while_open(a):
     a.read("file")
 
 
-@story()
+@story(crossed=False)
 def test_rename(a):
     a.write("one", b"1")
     a.write("two", b"22")
@@ -196,7 +196,7 @@ def test_rename(a):
     a.list("empty")
 
 
-@story()
+@story(crossed=False)
 def test_rename_noreplace(a):
     a.write("one", b"1")
     a.write("two", b"22")
@@ -208,7 +208,7 @@ def test_rename_noreplace(a):
     a.read("three")
 
 
-@story()
+@story(crossed=False)
 def test_rename_exchange(a):
     a.write("one", b"1")
     a.write("two", b"22")
@@ -230,7 +230,7 @@ def test_rename_exchange(a):
     a.do(kernel.renameat2, "one", "two", 64)
 
 
-@story()
+@story(crossed=False)
 def test_rename_whiteout(a):
     a.write("one", b"1")
     a.do(kernel.renameat2, "one", "two", kernel.RENAME_WHITEOUT)
@@ -239,7 +239,7 @@ def test_rename_whiteout(a):
     a.list()
 
 
-@story()
+@story(crossed=False)
 def test_rename_over_an_open_file(a):
     a.write("old", b"old content")
     a.write("new", b"new content")
@@ -256,7 +256,7 @@ def test_rename_over_an_open_file(a):
     a.read("third")
 
 
-@story()
+@story(crossed=False)
 def test_tmpfile(a):
     fd = a.open(".", os.O_TMPFILE | os.O_RDWR, 0o640)
     a.fstat(fd)
@@ -281,14 +281,14 @@ def test_tmpfile(a):
     a.list()
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_linkat_of_an_empty_path(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     a.do(kernel.linkat, fd, "", "again", kernel.AT_EMPTY_PATH)
     a.stat("again")
 
 
-@story()
+@story(crossed=False)
 def test_open_flags(a):
     a.open("file", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     a.open("file", os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -352,7 +352,7 @@ def test_permission_to_open(a):
         a.by(user, knock)
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_what_is_made_belongs_to_its_maker(a):
     os.chmod(".", 0o777)
 
@@ -372,7 +372,7 @@ def test_what_is_made_belongs_to_its_maker(a):
         a.stat(name)
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_sticky_directory(a):
     os.mkdir("tmp")
     os.chmod("tmp", 0o1777)
@@ -399,7 +399,7 @@ def test_sticky_directory(a):
     a.list("tmp")
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_who_may_remove_from_a_sticky_directory(a):
     """The owner of the entry, the owner of the directory and root; whatever
     is asked to take the entry away."""
@@ -436,7 +436,7 @@ def test_who_may_remove_from_a_sticky_directory(a):
                 a.run("find", "work", "-mindepth", "1", "-delete")
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_permission_to_change_names(a):
     """Both directories must be writable, and a directory that gets another
     parent, too; the moved file need not be."""
@@ -481,7 +481,7 @@ def test_permission_to_change_names(a):
         os.rmdir("work")
 
 
-@story()
+@story(crossed=False)
 def test_link_counts_of_open_files(a):
     """By descriptor they are seen to go down to none, and up again."""
     fd = a.open("one", os.O_RDWR | os.O_CREAT)
@@ -510,7 +510,7 @@ def test_link_counts_of_open_files(a):
     a.fstat(tmp)
 
 
-@story()
+@story(crossed=False)
 def test_link_counts_of_directories(a):
     os.mkdir("dir")
     fd = a.open("dir", os.O_DIRECTORY)
@@ -525,7 +525,7 @@ def test_link_counts_of_directories(a):
     a.do(os.listdir, fd)
 
 
-@story()
+@story(crossed=False)
 def test_a_removed_working_directory(a):
     os.mkdir("dir")
     os.chdir("dir")
@@ -543,7 +543,7 @@ def test_a_removed_working_directory(a):
     a.list()
 
 
-@story()
+@story(crossed=False)
 def test_path_descriptors(a):
     os.mkdir("dir")
     a.write("dir/file", b"found")
@@ -569,7 +569,7 @@ def test_path_descriptors(a):
     a.open(f"/proc/self/fd/{plain}")
 
 
-@story()
+@story(crossed=False)
 def test_reopen_by_proc(a):
     fd = a.open("file", os.O_RDWR | os.O_CREAT, 0o600)
     a.do(os.write, fd, b"content")
@@ -604,7 +604,7 @@ def all_entries(fd, size=32768):
     return entries
 
 
-@story(OWNER, ways=["foreign"])
+@story(OWNER, ways=ONE_WAY)
 def test_listing_many_entries(a):
     number = scaled(5000)
     fill(number)
@@ -620,7 +620,7 @@ def test_listing_many_entries(a):
     a.note("again", sorted(e[3] for e in all_entries(fd)) == sorted(names))
 
 
-@story(OWNER)
+@story(OWNER, ways=ONE_WAY)
 def test_seeking_in_a_listing(a):
     """From the offset that follows any entry, the same rest is read."""
     fill(scaled(1500))
@@ -633,7 +633,7 @@ def test_seeking_in_a_listing(a):
         a.note(f"from {at}", rest == [e[3] for e in entries[at + 1:]])
 
 
-@story(OWNER, ways=["foreign"])
+@story(OWNER, ways=ONE_WAY)
 def test_removing_while_listing(a):
     """What stays is listed once, what was removed before the listing came to
     it is not demanded, and in the end the directory is empty."""
@@ -651,7 +651,7 @@ def test_removing_while_listing(a):
     a.do(os.rmdir, "big")
 
 
-@story(OWNER)
+@story(OWNER, ways=ONE_WAY)
 def test_adding_while_listing(a):
     fill(scaled(1000))
     before = set(os.listdir("big"))
@@ -672,7 +672,7 @@ def test_adding_while_listing(a):
             os.unlink(f"big/{name}")
 
 
-@story()
+@story(crossed=False)
 def test_listing_kinds(a):
     os.mkdir("d")
     os.mkfifo("p")
@@ -687,7 +687,7 @@ def test_listing_kinds(a):
     a.do(os.fdatasync, fd)
 
 
-@story(OWNER)
+@story(OWNER, ways=ONE_WAY)
 def test_deep_paths(a):
     here = os.getcwd()
     for n in range(scaled(120)):
@@ -699,7 +699,7 @@ def test_deep_paths(a):
     os.chdir(here)
 
 
-@story(OWNER)
+@story(OWNER, ways=ONE_WAY)
 def test_ten_thousand_renames_and_links(a):
     """Names come and go; the inode behind them stays one."""
     a.write("f0", b"traveller")
@@ -714,7 +714,7 @@ def test_ten_thousand_renames_and_links(a):
     a.read(f"f{n + 1}")
 
 
-@story(ROOT)
+@story(ROOT, ways=ONE_WAY)
 def test_two_makers_of_one_name(a):
     """O_EXCL by several processes at once: one of them wins, each time."""
     def race(number):

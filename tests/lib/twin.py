@@ -16,9 +16,13 @@ import subprocess
 
 import pytest
 
-from . import act, kernel
+from . import act, kernel, settings
 from .wait import eventually
 
+# The three ways a request can go: the actor lives elsewhere, he lives in the
+# host (reads and writes pass through), or everything goes to the charger.
+WAYS = {"foreign": "io=auto", "host": "io=auto", "strict": "io=strict"}
+ONE_WAY = ["foreign"]  # where nothing goes any of these ways
 USERS = {u.name: u for u in (act.ROOT, act.OWNER, act.MEMBER)}
 
 
@@ -276,23 +280,28 @@ class Twins:
         """Native and mount must be equal but for times and inodes; the mount
         must show its backing as it is, times included."""
         backing = snapshot(self.place.source / name)
-        seen = act.run(snapshot, self.place.mount / name)
+        seen = snapshot(self.place.mount / name)
         assert backing == seen, \
             f"backing, mount:\n{tree_difference(backing, seen)}"
         two = comparable(seen)
         assert one == two, f"native, mount:\n{tree_difference(one, two)}"
 
 
-def story(*users, leeway=None, ways=None):
+def story(*users, leeway=None, ways=None, crossed=True):
     """Make a test of a function of an Actor; played by root, by a plain user
     and by one with supplementary groups, unless told by whom; in each of the
     ways that a request can go, unless told which. leeway(label, native, seen)
-    says which differences the FUSE protocol imposes."""
+    says which differences the FUSE protocol imposes. Crossed, each user goes
+    each way; else, and under sanitizers, each user and each way has its turn
+    (is_turn), as then neither changes what the other one does."""
+    players = users or tuple(USERS.values())
+
     def decorate(function):
-        @pytest.mark.parametrize("user", users or tuple(USERS.values()),
-                                 ids=lambda u: u.name)
+        @pytest.mark.parametrize("user", players, ids=lambda u: u.name)
         def test(twins, user):
             twins.compare(function, user, leeway)
+        test.takes_turns = not crossed or settings.SANITIZED
+        test.players = players
         test.__name__ = test.__qualname__ = function.__name__
         test.__doc__ = function.__doc__
         test.__module__ = function.__module__
@@ -300,6 +309,16 @@ def story(*users, leeway=None, ways=None):
             test = pytest.mark.parametrize("twins", ways, indirect=True)(test)
         return test
     return decorate
+
+
+def is_turn(item):
+    """Whether the user of a story is to play it in this way; of any other
+    test, yes."""
+    if not getattr(item.function, "takes_turns", False):
+        return True
+    players, asked = item.function.players, item.callspec.params
+    way = list(WAYS).index(asked["twins"])
+    return players.index(asked["user"]) == way % len(players)
 
 
 def lock_by_child(path, kind, start=0, length=0):
