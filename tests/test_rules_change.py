@@ -45,8 +45,7 @@ def test_files_that_were_closed_just_now(place):
     for cgroup in [place.other, place.reader, place.other]:
         read(place, *names)
         write_rules(place.source, f"* memcg={cgroup.path}")
-        assert eventually(lambda: all(is_owned(place, cgroup, name)
-                                      for name in names), 5)
+        assert eventually(lambda: is_owned(place, cgroup, *names), 5)
 
 
 def test_a_change_holds_for_new_opens_within_a_second(place):

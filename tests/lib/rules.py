@@ -36,9 +36,10 @@ def owned(place, cgroup, *names):
                          at_least=PAGES * len(names))
 
 
-def is_owned(place, cgroup, name):
-    report = place.judge.look(place.source / name)
-    return report.foreign_to(cgroup) == 0 and report.resident > PAGES // 2
+def is_owned(place, cgroup, *names):
+    report = place.judge.look(*(place.source / name for name in names))
+    return report.foreign_to(cgroup) == 0 and all(
+        file["resident"] > PAGES // 2 for file in report.files)
 
 
 def log_says(place, *words):
