@@ -94,12 +94,14 @@ BAD_OPTIONS = {
 }
 
 
+@pytest.mark.sequential
 @pytest.mark.parametrize("option, quoted", BAD_OPTIONS.values(), ids=BAD_OPTIONS)
 def test_bad_option(place, call, options, option, quoted):
     done = call("-o", options(option), place.source, place.mountpoint)
     assert_refused(place, done, quoted)
 
 
+@pytest.mark.sequential
 @pytest.mark.parametrize("option", ["io=fast", "rules=/etc/passwd"])
 def test_bad_option_in_the_foreground(place, call, options, option):
     done = call("-f", "-o", options(option), place.source, place.mountpoint)
@@ -147,6 +149,7 @@ def test_bad_directories(place, call, options, which, what):
     assert_refused(place, done, bad)
 
 
+@pytest.mark.sequential
 @pytest.mark.parametrize("arguments", [
     [], ["SOURCE"], ["SOURCE", "MOUNTPOINT", "superfluous"], ["--nonsense"],
     ["-Z", "SOURCE", "MOUNTPOINT"], ["SOURCE", "MOUNTPOINT", "-o"]],

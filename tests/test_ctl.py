@@ -16,7 +16,7 @@ from lib.settings import KIB, MIB
 from lib.terminal import Terminal
 from lib.wait import eventually
 
-pytestmark = pytest.mark.needs_daemon
+pytestmark = [pytest.mark.needs_daemon, pytest.mark.sequential]
 
 ACCOUNTS = [
     {"path": "/", "depth": 0, "usage_bytes": 48 * MIB, "own_bytes": 0,

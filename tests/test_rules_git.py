@@ -223,7 +223,7 @@ def compare(tree, is_valid=False):
 
 # -- the tests
 
-pytestmark = [pytest.mark.time_limit(900)]
+pytestmark = [pytest.mark.time_limit(900), pytest.mark.sequential]
 
 
 @pytest.mark.long_form
