@@ -358,7 +358,7 @@ check-v2: all $(B)/rulematch ## the same mounts on cgroup v2, with ext4 and with
 
 # What there is time for among all other checks: what the kernels differ in.
 V2_CORE := books controls ctl_mount data frozen hardening ownership pressure probe \
-	reconciler rules scenarios tmpfs tree unprivileged verify
+	quota reconciler rules scenarios tmpfs tree unprivileged verify
 
 check-v2-core: ## the part of check-v2 that `make check` runs
 	@for fs in $(GUESTS); do \

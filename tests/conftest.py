@@ -26,6 +26,7 @@ ALLOWED_SKIPS = (
     "no cgroup v2 memory controller here",
     "no cgroup v1 memory controller here",
     "no loop device here",
+    "no quotas of users here",
     "FUSE over io_uring is enabled here",
     "FUSE over io_uring is not enabled here",
 )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who has used up his quota is told so in the mount as natively, though it is
+a charger that writes for him. (xfs; one of a whole filesystem of btrfs is in
+test_limits.py.)"""
+
+import os
+import shutil
+from errno import EDQUOT
+
+import pytest
+
+from lib import act, content
+from lib.act import OWNER, STRANGER
+from lib.disk import Disk
+from lib.settings import KIB, MIB
+
+SPACE, FILES = 8 * MIB, 40
+
+
+@pytest.fixture(params=["io=auto", "io=strict", "io=cached"])
+def disk(request, place):
+    """One on which OWNER may use so much space, and make so many files."""
+    there = Disk(place.root / "disk", "xfs", place.root / "image",
+                 options=["usrquota"])
+    for directory in (there.source, there.beside):
+        directory.chmod(0o777)
+    act.command(["xfs_quota", "-x", "-c", f"limit -u bhard={SPACE} "
+                 f"ihard={FILES} {OWNER.uid}", there.where])
+    place.cover(request.param, source=there.source)
+    yield there
+    place.mount.stop()
+    there.umount()
+
+
+def use_up_space(directory):
+    """Two files, written and synced; what ended it, and how much there is."""
+    os.chdir(directory)
+    for name in ("one", "two"):
+        fd = os.open(name, os.O_RDWR | os.O_CREAT)
+        for at in range(0, SPACE * 3 // 4, 64 * KIB):
+            try:
+                os.pwrite(fd, content.data(64 * KIB, at), at)
+            except OSError as error:
+                return error.errno, os.fstat(fd).st_size
+        os.fsync(fd)
+    return None, None
+
+
+def use_up_files(directory):
+    os.chdir(directory)
+    for n in range(2 * FILES):
+        error = act.errno_of(os.mknod, f"f{n}")
+        if error:
+            return error, n
+    return None, None
+
+
+@pytest.mark.parametrize("use_up", [use_up_space, use_up_files])
+def test_a_quota_of_a_user(place, disk, use_up):
+    native = place.run(use_up, disk.beside, user=OWNER)
+    assert native[0] == EDQUOT
+    shutil.rmtree(disk.beside)
+    assert place.run(use_up, place.mount.path, user=OWNER) == native
+    place.run(content.write, place.mount / "stranger's", MIB, user=STRANGER)
+    for name in os.listdir(place.mount.path)[:2]:
+        os.unlink(place.mount / name)
+    place.run(content.write, place.mount / "again", MIB, user=OWNER)
+    assert content.digest(disk.source / "again") == \
+        content.md5(content.data(MIB))
