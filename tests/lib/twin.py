@@ -292,15 +292,15 @@ def story(*users, leeway=None, ways=None, crossed=True):
     and by one with supplementary groups, unless told by whom; in each of the
     ways that a request can go, unless told which. leeway(label, native, seen)
     says which differences the FUSE protocol imposes. Crossed, each user goes
-    each way; else, and under sanitizers, each user and each way has its turn
-    (is_turn), as then neither changes what the other one does."""
+    each way; else, and where less is asked for, each user and each way has its
+    turn (is_turn), as then neither changes what the other one does."""
     players = users or tuple(USERS.values())
 
     def decorate(function):
         @pytest.mark.parametrize("user", players, ids=lambda u: u.name)
         def test(twins, user):
             twins.compare(function, user, leeway)
-        test.takes_turns = not crossed or settings.SANITIZED
+        test.takes_turns = not crossed or settings.BRIEF
         test.players = players
         test.__name__ = test.__qualname__ = function.__name__
         test.__doc__ = function.__doc__
