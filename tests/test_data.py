@@ -306,3 +306,61 @@ def test_a_killed_writer_leaves_the_others_alone(covered):
         child.end()
     assert covered.run(content.digest, path) == \
         content.digest(covered.source / "file")
+
+
+RSYNC = ["rsync", "-aHAXS", "--delete"]
+
+
+def make_tree(directory):
+    """Of all kinds, with attributes, times and holes of their own."""
+    os.chdir(directory)
+    for n in range(40):
+        os.makedirs(f"d{n % 7}/below", exist_ok=True)
+        content.write(f"d{n % 7}/below/f{n}", 997 * n, n)
+        os.utime(f"d{n % 7}/below/f{n}", ns=(n, 10**18 + n))
+    os.link("d0/below/f0", "linked")
+    os.symlink("d1/below/f1", "link")
+    os.mkfifo("fifo", 0o640)
+    os.mkdir("sticky")
+    os.chmod("sticky", 0o3775)
+    with open("holes", "wb") as file:
+        file.truncate(3 * MIB)
+        file.seek(MIB)
+        file.write(b"in the middle")
+    os.chown("holes", act.OWNER.uid, act.OWNER.gid)
+    os.setxattr("holes", "user.note", b"kept")
+    act.command(["setfacl", "-m", f"u:{act.STRANGER.uid}:rw", "d2/below/f2"])
+
+
+def change_tree(directory):
+    """What the second run of a backup finds."""
+    os.chdir(directory)
+    os.rename("d3/below", "d4/moved")
+    os.unlink("link")
+    with open("d4/below/f39", "r+b") as file:
+        file.seek(20_000)
+        file.write(b"changed in place")
+    os.truncate("d1/below/f36", 5)
+    os.chmod("d2/below/f2", 0o600)
+
+
+def differing(place, one, two):
+    """What rsync would change of the second."""
+    return place.command([*RSYNC, "-nic", f"{one}/", two]).stdout
+
+
+def test_rsync_finds_no_difference(covered):
+    """Into the mount and out of it, anew and again after changes, by copies
+    and in place; then each is compared by content, not by size and time."""
+    trees = [covered.beside / "tree", covered.mount / "tree",
+             covered.beside / "back"]
+    trees[0].mkdir()
+    for more in ["--whole-file"], ["--inplace", "--no-whole-file", "-c"]:
+        covered.run(change_tree if "-c" in more else make_tree, trees[0])
+        for one, two in zip(trees, trees[1:]):
+            covered.command([*RSYNC, *more, f"{one}/", two])
+            assert not differing(covered, one, two)
+        assert not differing(covered, trees[0], covered.source / "tree")
+        assert os.stat(covered.source / "tree/holes").st_blocks * 512 < MIB
+    (covered.mount / "tree/d4/below/f39").write_bytes(b"other")
+    assert differing(covered, trees[0], trees[1]), "it sees nothing"
