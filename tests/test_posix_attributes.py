@@ -267,6 +267,11 @@ def clear_suid(way):
     return story(ROOT, leeway=keeps_no_more_bits)(clearing)
 
 
+def clears_capabilities(label, native, seen):
+    """A mapping's pages are written as by write(2)."""
+    return label == "left" and seen == {}
+
+
 def clear_capabilities(way):
     def clearing(a):
         a.write("source", b"source")
@@ -280,7 +285,8 @@ def clear_capabilities(way):
             os.unlink("file")
     clearing.__name__ = f"test_capabilities_{way.__name__}"
     clearing.__doc__ = "Whether file capabilities are left after a change."
-    return story(ROOT)(clearing)
+    return story(ROOT, cached=clears_capabilities if way is by_mmap else None)(
+        clearing)
 
 
 for _way in WAYS_TO_CLEAR:
@@ -712,7 +718,12 @@ def test_listings_move_the_access_time(a):
     a.note("accessed", os.stat("dir").st_atime_ns != 5)
 
 
-@story()
+def leaves_the_access_time(label, native, seen):
+    """What is in memory is read without a message."""
+    return label == "accessed" and native and not seen
+
+
+@story(cached=leaves_the_access_time)
 def test_what_moves_the_access_time(a):
     """It moves where it is older than the others (relatime)."""
     def accessed(way, flags=os.O_RDONLY):
@@ -904,8 +915,18 @@ def test_birth_time(a):
 # Flags by ioctl
 
 
-@story(ROOT)
+def opens_without_asking(label, native, seen):
+    """It is the write that fails."""
+    return label.startswith("open(") and native == "EPERM" and seen == "done"
+
+
+@story(ROOT, cached=opens_without_asking)
 def test_inode_flags(a):
+    def try_open(flags):
+        opened = a.open("file", flags)
+        if opened >= 0:
+            os.close(opened)
+
     fd = a.open("file", os.O_RDWR | os.O_CREAT)
     a.do(kernel.get_flags, fd)
     flags = kernel.get_flags(fd)
@@ -916,14 +937,14 @@ def test_inode_flags(a):
     try:
         a.do(kernel.set_flags, fd, flags | kernel.FS_APPEND)
         a.do(os.truncate, "file", 0)
-        a.open("file", os.O_WRONLY)
-        a.open("file", os.O_WRONLY | os.O_APPEND)
-        a.open("file", os.O_RDWR | os.O_DIRECT)
+        try_open(os.O_WRONLY)
+        try_open(os.O_WRONLY | os.O_APPEND)
+        try_open(os.O_RDWR | os.O_DIRECT)
         direct = a.open("file", os.O_RDWR | os.O_APPEND | os.O_DIRECT)
         a.do(os.writev, direct, [mmap.mmap(-1, 4096)])
         a.fstat(fd)
         a.do(kernel.set_flags, fd, flags | kernel.FS_IMMUTABLE)
-        a.open("file", os.O_WRONLY | os.O_APPEND)
+        try_open(os.O_WRONLY | os.O_APPEND)
         a.do(os.unlink, "file")
         a.do(os.rename, "file", "other")
         a.do(os.link, "file", "other")

@@ -23,6 +23,14 @@ from lib.wait import eventually
 
 PAGE = 4096
 
+# Of locks, which are the client's kernel's: not otherwise there.
+NOT_CACHED = (
+    "test_flock", "test_posix_locks", "test_who_holds_a_posix_lock",
+    "test_locks_are_not_inherited", "test_locks_across_fork",
+    "test_locks_and_exec", "test_locks_of_ranges",
+    "test_open_file_description_locks", "test_waiting_for_a_posix_lock",
+    "test_waiting_for_a_flock", "test_many_waiters", "test_deadlock")
+
 
 def patterned(size):
     return (b"0123456789abcdef" * (size // 16 + 1))[:size]

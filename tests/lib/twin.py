@@ -19,9 +19,11 @@ import pytest
 from . import act, kernel, settings
 from .wait import eventually
 
-# The three ways a request can go: the actor lives elsewhere, he lives in the
-# host (reads and writes pass through), or everything goes to the charger.
-WAYS = {"foreign": "io=auto", "host": "io=auto", "strict": "io=strict"}
+# The ways a request can go: the actor lives elsewhere, he lives in the host
+# (reads and writes pass through), everything goes to the charger, or the
+# kernel keeps the pages of the mount itself.
+WAYS = {"foreign": "io=auto", "host": "io=auto", "strict": "io=strict",
+        "cached": "io=cached"}
 ONE_WAY = ["foreign"]  # where nothing goes any of these ways
 USERS = {u.name: u for u in (act.ROOT, act.OWNER, act.MEMBER)}
 
@@ -200,8 +202,10 @@ def difference(native, seen, leeway=None):
     for n in range(max(len(native), len(seen))):
         one = native[n] if n < len(native) else ("(end)", None)
         two = seen[n] if n < len(seen) else ("(end)", None)
+        if one == two:
+            continue
         excused = leeway and one[0] == two[0] and leeway(*one, two[1])
-        if one != two and not excused:
+        if not excused:
             lines.append(f"step {n + 1}: {one[0]}\n    native: {one[1]!r}\n"
                          f"    mount:  {two[1]!r}"
                          + (f" of {two[0]}" if two[0] != one[0] else ""))
@@ -212,6 +216,20 @@ def tree_difference(one, two):
     return "\n".join(f"{name}:\n    {one.get(name)}\n    {two.get(name)}"
                      for name in sorted({*one, *two})
                      if one.get(name) != two.get(name))
+
+
+class OfCached:
+    """As a leeway: what README tells of io=cached besides. It must be met with;
+    else what it tells of is mended, and the mark is to go."""
+
+    def __init__(self, told, leeway):
+        self.told, self.leeway = told, leeway
+        self.is_met = False
+
+    def __call__(self, *note):
+        is_told = self.told(*note)
+        self.is_met |= is_told
+        return is_told or bool(self.leeway and self.leeway(*note))
 
 
 class Twins:
@@ -227,11 +245,14 @@ class Twins:
         self.number = 0
         place.cover(option)
 
-    def compare(self, story, user, leeway=None):
+    def compare(self, story, user, leeway=None, cached=None):
         """Fails where the mount is not as the native directory. A daemon that
         a story has killed is replaced for the next."""
+        if cached and self.place.mount.cached:
+            leeway = OfCached(cached, leeway)
         try:
             self._compare(story, user, leeway)
+            assert getattr(leeway, "is_met", True), "io=cached is as the others"
         except AssertionError:
             eventually(self.place.mount.died, 0.5)
             raise
@@ -287,19 +308,20 @@ class Twins:
         assert one == two, f"native, mount:\n{tree_difference(one, two)}"
 
 
-def story(*users, leeway=None, ways=None, crossed=True):
+def story(*users, leeway=None, cached=None, ways=None, crossed=True):
     """Make a test of a function of an Actor; played by root, by a plain user
     and by one with supplementary groups, unless told by whom; in each of the
     ways that a request can go, unless told which. leeway(label, native, seen)
-    says which differences the FUSE protocol imposes. Crossed, each user goes
-    each way; else, and where less is asked for, each user and each way has its
-    turn (is_turn), as then neither changes what the other one does."""
+    says which differences the FUSE protocol imposes, cached which README tells
+    of io=cached, of which there must be some. Crossed, each user goes each way;
+    else, and where less is asked for, each user and each way has its turn
+    (is_turn), as then neither changes what the other one does."""
     players = users or tuple(USERS.values())
 
     def decorate(function):
         @pytest.mark.parametrize("user", players, ids=lambda u: u.name)
         def test(twins, user):
-            twins.compare(function, user, leeway)
+            twins.compare(function, user, leeway, cached)
         test.takes_turns = not crossed or settings.BRIEF
         test.players = players
         test.__name__ = test.__qualname__ = function.__name__
@@ -313,12 +335,19 @@ def story(*users, leeway=None, ways=None, crossed=True):
 
 def is_turn(item):
     """Whether the user of a story is to play it in this way; of any other
-    test, yes."""
-    if not getattr(item.function, "takes_turns", False):
+    test, yes. That of io=cached is each time a turn, and there is no time for
+    what a module says to be NOT_CACHED."""
+    players = getattr(item.function, "players", None)
+    if not players:
         return True
-    players, asked = item.function.players, item.callspec.params
-    way = list(WAYS).index(asked["twins"])
-    return players.index(asked["user"]) == way % len(players)
+    way, user = map(item.callspec.params.get, ("twins", "user"))
+    if way == "cached" and (
+            settings.SANITIZED
+            or item.originalname in getattr(item.module, "NOT_CACHED", ())):
+        return False
+    if way != "cached" and not item.function.takes_turns:
+        return True
+    return players.index(user) == list(WAYS).index(way) % len(players)
 
 
 def lock_by_child(path, kind, start=0, length=0):
