@@ -80,7 +80,8 @@ static struct backing *backing_take(struct inode_table *table,
 		inode->backing = steal_ptr(&made);
 	backing = inode->backing;
 	if (backing && backing->fds[use] < 0 && *fd >= 0) {
-		backing->appends |= appends;
+		if (use == BACKING_WRITE)
+			backing->appends = appends;
 		__atomic_store_n(&backing->fds[use], steal_fd(fd),
 				 __ATOMIC_RELAXED);
 	}
@@ -109,6 +110,39 @@ static int open_file(struct inode_table *table, struct inode *inode,
 	return fd;
 }
 
+/*
+ * The one that is there, if it will do. Whether the file may be written to is
+ * asked of the filesystem each time, even if an fd is there: it may be
+ * immutable by now.
+ */
+static struct backing *take_open(struct inode_table *table, struct inode *inode,
+				 bool writable, bool append)
+{
+	enum backing_use use = writable ? BACKING_WRITE : BACKING_READ;
+	struct backing *backing;
+	int none = -1;
+
+	if (writable && !inode_table_limits(table)->keeps_writers)
+		return NULL;
+	backing = backing_take(table, inode, use, &none);
+	if (!backing || !writable || append || !backing->appends)
+		return backing;
+	backing_close(table, backing);
+	return NULL;
+}
+
+/*
+ * The file isn't append-only any more: the number that all write by gets an
+ * fd that writes where it is told to.
+ */
+static void write_anywhere(struct backing *backing, int fd)
+{
+	if (is_for_appends(fd))
+		return;
+	if (dup3(fd, backing->fds[BACKING_WRITE], O_CLOEXEC) >= 0)
+		backing->appends = false;
+}
+
 int backing_open(struct inode_table *table, struct inode *inode, bool writable,
 		 bool append, struct backing **out)
 {
@@ -116,13 +150,7 @@ int backing_open(struct inode_table *table, struct inode *inode, bool writable,
 	cleanup_close int fd = -1;
 	struct backing *backing;
 
-	/*
-	 * Whether it may be written to is asked of the filesystem each time,
-	 * even if an fd is there: the file may be immutable by now.
-	 */
-	backing = writable && !inode_table_limits(table)->keeps_writers ?
-			  NULL :
-			  backing_take(table, inode, use, &fd);
+	backing = take_open(table, inode, writable, append);
 	if (!backing) {
 		fd = open_file(table, inode, writable, append);
 		if (fd < 0)
@@ -131,6 +159,8 @@ int backing_open(struct inode_table *table, struct inode *inode, bool writable,
 	}
 	if (!backing)
 		return -ENOMEM;
+	if (fd >= 0 && writable && backing->appends)
+		write_anywhere(backing, fd);
 	*out = backing;
 	return 0;
 }

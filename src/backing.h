@@ -66,10 +66,10 @@ struct backing {
 	bool no_passthrough; /* inode lock: registering it failed */
 	bool is_leaving; /* inode lock: it doesn't stay when it is idle */
 	/*
-	 * The file is append-only, and whatever is written by the fd for that
-	 * lands at its end. Inode lock to set; then fixed while open.
+	 * Whatever is written by the fd for that lands at the end: the file
+	 * was append-only. Inode lock to set.
 	 */
-	bool appends;
+	_Atomic bool appends;
 	uint32_t opens; /* inode lock; each is one of the inode's lookups */
 	uint32_t users; /* inode lock: clients' opens that are no scan's */
 	/*

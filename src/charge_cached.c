@@ -97,34 +97,18 @@ static int make_cached(struct charge *charge, struct backing *backing)
 	return 0;
 }
 
-/* The client's kernel has asked nobody whether it may be opened so. */
-static int open_backing(struct charge *charge, struct inode *inode, int flags,
-			struct backing **out)
-{
-	bool appends = flags & O_APPEND;
-	struct backing *backing;
-	int r;
-
-	r = backing_open(charge->table, inode, flags & O_RDWR, appends,
-			 &backing);
-	if (r < 0)
-		return r;
-	if (flags & O_RDWR && backing->appends && !appends) {
-		charge_close_backing(charge, backing);
-		return -EPERM;
-	}
-	*out = backing;
-	return 0;
-}
-
-/* Opens the backing, and makes room for what is to be known of the file. */
+/*
+ * Opens the backing, and makes room for what is to be known of the file. That
+ * it may be opened so the client's kernel has asked nobody.
+ */
 static int open_cached(struct charge *charge, struct inode *inode, int flags,
 		       struct backing **out)
 {
 	struct backing *backing;
 	int r;
 
-	r = open_backing(charge, inode, flags, &backing);
+	r = backing_open(charge->table, inode, flags & O_RDWR, flags & O_APPEND,
+			 &backing);
 	if (r < 0)
 		return r;
 	r = make_cached(charge, backing);

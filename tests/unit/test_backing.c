@@ -331,6 +331,54 @@ static void test_append_only(void **state)
 	assert_int_equal(opened, 0);
 }
 
+/*
+ * Who appends has it open when it becomes a file like others: what is written
+ * elsewhere then lands there.
+ */
+static void test_no_more_append_only(void **state)
+{
+	struct place *place = *state;
+	struct inode *inode = make_file(place, "log");
+	struct backing *appender = NULL, *writer = NULL;
+	char text[4];
+
+	if (!set_append_only(place, "log", true))
+		unit_skip("no file can be made append-only here: %s",
+			  strerror(errno));
+	assert_int_equal(
+		backing_open(place->table, inode, true, true, &appender), 0);
+	set_append_only(place, "log", false);
+	assert_int_equal(
+		backing_open(place->table, inode, true, false, &writer), 0);
+	assert_ptr_equal(writer, appender);
+	assert_int_equal(pwrite(backing_write_fd(writer), "y", 1, 0), 1);
+	assert_int_equal(pread(backing_read_fd(writer), text, 4, 0), 3);
+	assert_memory_equal(text, "yxx", 3);
+	backing_close(place->table, writer);
+	backing_close(place->table, appender);
+}
+
+/* One that only appends isn't kept for who writes elsewhere. */
+static void test_an_appender_does_not_stay(void **state)
+{
+	struct place *place = *state;
+	struct inode *inode = make_file(place, "log");
+	struct backing *appender = NULL, *writer = NULL;
+	int refused;
+
+	keep_writers(place);
+	if (!set_append_only(place, "log", true))
+		unit_skip("no file can be made append-only here: %s",
+			  strerror(errno));
+	assert_int_equal(
+		backing_open(place->table, inode, true, true, &appender), 0);
+	refused = backing_open(place->table, inode, true, false, &writer);
+	backing_close(place->table, appender);
+	set_append_only(place, "log", false);
+	assert_int_equal(refused, -EPERM);
+	assert_null(inode->backing);
+}
+
 /* O_DIRECT has fds of its own, opened once, that do not stay. */
 static void test_direct(void **state)
 {
@@ -462,6 +510,8 @@ int main(void)
 		table_test(test_adopt),
 		table_test(test_errors),
 		table_test(test_append_only),
+		table_test(test_no_more_append_only),
+		table_test(test_an_appender_does_not_stay),
 		table_test(test_direct),
 		table_test(test_no_passthrough),
 		table_test(test_racing_opens),
