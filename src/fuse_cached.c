@@ -6,6 +6,7 @@
  */
 #include "fuse_priv.h"
 #include "charge_cached.h"
+#include "holes.h"
 #include "inode_place.h"
 #include "transport.h"
 
@@ -311,9 +312,9 @@ static void cached_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset,
 		fuse_reply_err(req, -r);
 		return;
 	}
-	at = lseek(backing_read_fd(backing), offset, whence);
+	at = holes_seek(backing_read_fd(backing), offset, whence);
 	if (at < 0)
-		fuse_reply_err(req, errno);
+		fuse_reply_err(req, (int)-at);
 	else
 		fuse_reply_lseek(req, at);
 	backing_close(front->table, backing);

@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import time
-from errno import EPERM
+from errno import ENXIO, EPERM
 from pathlib import Path
 
 import pytest
@@ -250,6 +250,20 @@ def test_who_was_written_may_be_run(place):
             return False
 
     assert eventually(runs_beside, limit=5)
+
+
+def test_what_was_preallocated_and_read_beside_is_a_hole(place):
+    path = place.source / "file"
+    with open(path, "wb") as file:
+        kernel.fallocate(file.fileno(), 0, 0, 64 * PAGE)
+    path.read_bytes()
+    place.cover("io=cached")
+
+    def find_data(path):
+        with open(path) as file:
+            return act.errno_of(os.lseek, file.fileno(), 0, os.SEEK_DATA)
+
+    assert place.run(find_data, place.mount / "file") == ENXIO
 
 
 # Append-only files
