@@ -14,12 +14,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Of the largest file that can be known: 64 TiB, 16 of them resident. */
+#define SHADOW_FILE_PAGES_MAX (UINT64_C(1) << 34)
+#define SHADOW_OWNED_PAGES_MAX UINT32_MAX
+
 struct pagecache_shadow {
 	uint64_t known : 1; /* all below means something */
-	uint64_t file_pages : 63; /* the file's size, when last looked at */
-	uint64_t owned_pages; /* resident then, and the host's */
+	uint64_t file_pages : 34; /* the file's size, when last looked at */
+	uint64_t time_s : 29; /* when; of any clock that only goes forward */
+	uint32_t owned_pages; /* resident then, and the host's */
 	uint32_t reclaims; /* the host's count of them, then */
-	uint32_t time_s; /* when; of any clock that only goes forward */
 };
 
 enum shadow_need {
@@ -44,7 +48,10 @@ enum shadow_need shadow_look(const struct pagecache_shadow *shadow,
 			     uint64_t resident,
 			     const struct shadow_moment *now);
 
-/* The pages were looked at: @owned are resident, and the host's. */
+/*
+ * The pages were looked at: @owned are resident, and the host's. A file that
+ * is too large stays unknown.
+ */
 void shadow_set(struct pagecache_shadow *shadow, uint64_t file_pages,
 		uint64_t owned, const struct shadow_moment *now);
 

@@ -139,6 +139,33 @@ static void test_belief_in_a_large_file(void **state)
 			 SHADOW_NEEDS_CLAIM);
 }
 
+/* A file of 16 TiB in memory can be known; more, and one of 64 TiB, can't. */
+static void test_the_largest_files(void **state)
+{
+	struct pagecache_shadow shadow = seen(UINT32_MAX, UINT32_MAX, 7);
+
+	assert_int_equal(look(&shadow, UINT32_MAX, 7), SHADOW_NEEDS_NOTHING);
+	shadow = seen((UINT64_C(1) << 34) - 1, 100, 7);
+	assert_int_equal(look(&shadow, 100, 7), SHADOW_NEEDS_PAGES);
+	shadow = seen(UINT64_C(1) << 32, UINT64_C(1) << 32, 7);
+	assert_int_equal(look(&shadow, UINT64_C(1) << 32, 7),
+			 SHADOW_NEEDS_CLAIM);
+	shadow = seen(UINT64_C(1) << 34, 100, 7);
+	assert_int_equal(look(&shadow, 100, 7), SHADOW_NEEDS_CLAIM);
+}
+
+/* The clock comes round between the look and the open 5 and 6 s later. */
+static void test_the_clock_comes_round(void **state)
+{
+	uint32_t end = (UINT32_C(1) << 29) - 2;
+	struct pagecache_shadow shadow = { 0 };
+	struct shadow_moment then = moment(7, end);
+
+	shadow_set(&shadow, 100, 100, &then);
+	assert_int_equal(look_at(&shadow, 100, end + 5), SHADOW_NEEDS_NOTHING);
+	assert_int_equal(look_at(&shadow, 100, end + 6), SHADOW_NEEDS_CLAIM);
+}
+
 /* 95 pages were the host's, 5 could not be moved; 96 are there now. */
 static void test_residue(void **state)
 {
@@ -214,6 +241,8 @@ int main(void)
 		cmocka_unit_test(test_reclaims_come_round),
 		cmocka_unit_test(test_belief_ends),
 		cmocka_unit_test(test_belief_in_a_large_file),
+		cmocka_unit_test(test_the_largest_files),
+		cmocka_unit_test(test_the_clock_comes_round),
 		cmocka_unit_test(test_residue),
 		cmocka_unit_test(test_another_size),
 		cmocka_unit_test(test_forgetting),
