@@ -95,6 +95,8 @@ endif
 
 # They take a lock at each step, which would hide races from ThreadSanitizer.
 CHECKS := $(if $(filter tsan,$(FLAVOUR)),,-DACCOUNTING_CHECKS)
+# Objects are malloc's, which sanitizers know.
+CHECKS += -DSLAB_IS_MALLOC=1
 
 CFLAGS ?= $(if $(SANITIZE),-O1 -g -fno-omit-frame-pointer,-O2 -g)
 COMPILE := $(CC) -std=gnu11 -D_GNU_SOURCE -DMEMCGFS_VERSION='"$(VERSION)"' -Isrc $(LIB_CFLAGS) $(CPPFLAGS) \

@@ -117,12 +117,11 @@ static int key_of(struct inode_table *table, int fd, const struct stat *st,
 	return 0;
 }
 
-static struct inode *inode_alloc(const struct key *key, const struct stat *st)
+static struct inode *inode_alloc(struct inode_table *table,
+				 const struct key *key, const struct stat *st)
 {
-	struct inode *inode;
+	struct inode *inode = inode_take(table, key->handle.handle_bytes);
 
-	inode = calloc(1,
-		       offsetof(struct inode, device) + key_size(&key->handle));
 	if (!inode)
 		return NULL;
 	memcpy(&inode->device, &key->device, key_size(&key->handle));
@@ -151,6 +150,20 @@ static struct inode *shard_find(struct shard *shard, const struct key *key,
 	return NULL;
 }
 
+/* Takes *@made for it where it isn't there, if that is one. */
+static struct inode *shard_find_or_add(struct shard *shard,
+				       const struct key *key, uint32_t hash,
+				       struct inode **made)
+{
+	struct inode *inode = shard_find(shard, key, hash);
+
+	if (inode || !*made)
+		return inode;
+	inode = steal_ptr(made);
+	hash_add(&shard->inodes, &inode->link, hash);
+	return inode;
+}
+
 /*
  * Finds or makes the inode of the key, in one step under the lock; its
  * O_PATH fd, unless -1, is kept where it is of use, else closed. NULL: there
@@ -165,19 +178,20 @@ static struct inode *inode_get(struct inode_table *table, const struct key *key,
 	struct path_fd *path_fd = is_kept ? path_fd_new(fd) : NULL;
 	uint32_t hash = key_hash(key);
 	struct shard *shard = shard_of(table, hash);
-	struct inode *inode, *made;
+	struct inode *inode, *made = NULL;
 	struct path_fd *evicted;
 
 	if (!is_kept)
 		close_fd(fd);
 	else if (!path_fd)
 		return NULL;
-	made = inode_alloc(key, st);
 	pthread_mutex_lock(&shard->lock);
 	inode = shard_find(shard, key, hash);
-	if (!inode && made) {
-		inode = steal_ptr(&made);
-		hash_add(&shard->inodes, &inode->link, hash);
+	if (!inode) {
+		pthread_mutex_unlock(&shard->lock);
+		made = inode_alloc(table, key, st);
+		pthread_mutex_lock(&shard->lock);
+		inode = shard_find_or_add(shard, key, hash, &made);
 	}
 	if (inode) {
 		inode->lookups++;
@@ -189,7 +203,7 @@ static struct inode *inode_get(struct inode_table *table, const struct key *key,
 	pthread_mutex_unlock(&shard->lock);
 	path_fd_free(evicted);
 	path_fd_free(path_fd);
-	free(made);
+	inode_give(table, made);
 	return inode;
 }
 
@@ -335,11 +349,11 @@ static struct inode *inode_free_one(struct inode_table *table,
 		shadow_map_free(inode->pages->map);
 		free(inode->pages->cached);
 	}
-	free(inode->pages);
+	slab_give(&table->memory.pages, inode->pages);
 	path_fd_free(inode->path_fd);
-	free(inode->name);
+	inode_name_free(table, inode->name);
 	free(inode_pin(inode));
-	free(inode);
+	inode_give(table, inode);
 	return parent;
 }
 
@@ -445,6 +459,7 @@ int inode_table_new(int root_fd, const struct inode_limits *limits,
 	table->limits = *limits;
 	table->hooks = *hooks;
 	devices_init(&table->devices);
+	inode_memory_init(&table->memory);
 	for (int i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&table->shards[i].lock, NULL);
 		list_init(&table->shards[i].fd_lru);
@@ -480,6 +495,7 @@ struct inode_table *inode_table_free(struct inode_table *table)
 		pthread_mutex_destroy(&table->shards[i].lock);
 	}
 	devices_clear(&table->devices);
+	inode_memory_destroy(&table->memory);
 	free(table);
 	return NULL;
 }

@@ -96,7 +96,7 @@ struct inode {
 	uint32_t uses; /* shard lock: opens so far, but for scanners' */
 	/* Where it was last seen, see inode_place.h; shard lock. */
 	struct inode *parent; /* NULL: nowhere; it holds a child of it */
-	char *name;
+	char *name; /* of inode_name_new() */
 	union {
 		struct rule_dir *rule_dir; /* shard lock; of directories */
 		struct pin_state *pin; /* shard lock; see inode_pin() */
@@ -237,6 +237,10 @@ struct inode_idle *inode_idle(struct inode_table *table,
 bool inode_table_next(struct inode_table *table, unsigned int *part,
 		      bool (*wanted)(const struct inode *inode),
 		      struct inode ***found, size_t *count);
+
+/* A copy of a name, for an inode to have; NULL: no memory. */
+char *inode_name_new(struct inode_table *table, const char *name);
+void inode_name_free(struct inode_table *table, char *name);
 
 /* Makes room for what is known of its pages. 0 or -ENOMEM. */
 int inode_make_pages(struct inode_table *table, struct inode *inode);

@@ -126,14 +126,14 @@ int inode_make_pages(struct inode_table *table, struct inode *inode)
 	pthread_mutex_unlock(&shard->lock);
 	if (pages)
 		return 0;
-	pages = calloc(1, sizeof(*pages));
+	pages = slab_take(&table->memory.pages);
 	if (!pages)
 		return -ENOMEM;
 	pthread_mutex_lock(&shard->lock);
 	if (!inode->pages)
 		inode->pages = steal_ptr(&pages);
 	pthread_mutex_unlock(&shard->lock);
-	free(pages);
+	slab_give(&table->memory.pages, pages);
 	return 0;
 }
 

@@ -74,7 +74,7 @@ void inode_set_place(struct inode_table *table, struct inode *inode,
 	if (is_known ||
 	    (S_ISDIR(inode->type) && is_at_or_below(table, parent, inode)))
 		return;
-	new_name = strdup(name);
+	new_name = inode_name_new(table, name);
 	if (!new_name)
 		return;
 	inode_child_get(parent);
@@ -86,7 +86,7 @@ void inode_set_place(struct inode_table *table, struct inode *inode,
 	inode_unlock(table, inode);
 	/* Pairs with the load of who looks whether it is up to date. */
 	atomic_store(&inode->rule_epoch, 0);
-	free(old_name);
+	inode_name_free(table, old_name);
 	if (old_parent)
 		inode_child_put(table, old_parent);
 }

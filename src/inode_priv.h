@@ -4,6 +4,7 @@
 #define MEMCGFS_INODE_PRIV_H
 
 #include "inode.h"
+#include "slab.h"
 
 #include <pthread.h>
 
@@ -19,6 +20,17 @@ struct shard {
 	unsigned int exposed_count;
 } __attribute__((aligned(64)));
 
+/* An inode is as long as its handle, in steps of 8 bytes. */
+#define INODE_SIZES (MAX_HANDLE_SZ / 8 + 1)
+/* So are names; those of 64 bytes and more are malloc's. */
+#define NAME_SIZES 8
+
+struct inode_memory {
+	struct slab inodes[INODE_SIZES];
+	struct slab pages; /* of struct inode_pages */
+	struct slab names[NAME_SIZES];
+};
+
 struct inode_table {
 	struct shard shards[SHARDS];
 	struct inode_limits limits;
@@ -26,6 +38,7 @@ struct inode_table {
 	struct inode *root;
 	_Atomic dev_t excluded;
 	struct devices devices;
+	struct inode_memory memory;
 };
 
 _Static_assert(SHARDS == 1 << (32 - 26), "the hash's top bits pick a shard");
@@ -81,6 +94,17 @@ void shard_unmark_all(struct shard *shard, struct inode *inode);
  */
 bool shard_unref(struct inode_table *table, struct shard *shard,
 		 struct inode *inode, uint64_t lookups);
+
+void inode_memory_init(struct inode_memory *memory);
+
+/* Asserts that nothing of it is in use. */
+void inode_memory_destroy(struct inode_memory *memory);
+
+/* A zeroed inode with room for such a handle; NULL: no memory. */
+struct inode *inode_take(struct inode_table *table, unsigned int handle_bytes);
+
+/* Its handle is still there; NULL is nothing. */
+void inode_give(struct inode_table *table, struct inode *inode);
 
 /* Without the lock: the inode, with all above it that nothing else holds. */
 void inode_free(struct inode_table *table, struct inode *inode);
