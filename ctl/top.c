@@ -6,6 +6,7 @@
 #include "field.h"
 #include "interrupt.h"
 #include "terminal.h"
+#include "toplines.h"
 #include "topview.h"
 
 #include <poll.h>
@@ -13,8 +14,6 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-
-#define FILES_ASKED 200
 
 /* A round asks for the status, and then for what the view shows. */
 enum step {
@@ -71,7 +70,7 @@ static void begin(struct top *top, enum step step)
 
 	if (step == STEP_FILES)
 		question.more = json_pack("{ss si}", "sort", top->view.sort,
-					  "limit", FILES_ASKED);
+					  "limit", TOP_FILES);
 	r = ask_open(&question, &top->ask, why);
 	json_decref(question.more);
 	if (r < 0)
@@ -246,8 +245,7 @@ int top_run(const struct call *call)
 	SCREEN *screen;
 
 	if (call->choices->json)
-		return refuse("\"top\" has no --json: \"status\", \"tree\" and "
-			      "\"files\" have");
+		return toplines_run(call);
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return refuse("\"top\" needs a terminal");
 	interrupt_catch(&mask);

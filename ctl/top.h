@@ -5,6 +5,9 @@
 
 #include "command.h"
 
+#define TOP_FILES 200 /* so many are asked for at most */
+
+/* With --json nobody has to look: see toplines.h. */
 int top_run(const struct call *call);
 
 #endif

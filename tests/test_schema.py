@@ -27,7 +27,7 @@ def test_each_command_has_a_definition():
     commands = {line.split()[0] for line in text.splitlines()
                 if line.startswith("    ") and line[4] != " "}
     defined = {part["$ref"].rpartition("/")[2] for part in schema.load()["anyOf"]}
-    assert commands - {"top"} == defined
+    assert commands == defined
 
 
 def keys_of(part):
@@ -78,6 +78,32 @@ def test_events(mount):
         process.communicate(timeout=settings.seconds(10))
     assert process.returncode == 0
     assert schema.conforms("events", event)
+
+
+def test_top(mount):
+    """A line each time, which its reader has at once, until he leaves."""
+    process = subprocess.Popen([CTL, "top", "--json", mount.path], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=act.prepare)
+    rounds = [json.loads(process.stdout.readline()) for _ in range(2)]
+    process.stdout.close()
+    assert process.wait(timeout=settings.seconds(10)) == 0
+    assert process.stderr.read() == ""
+    for found in rounds:
+        assert schema.conforms("top", found)
+        assert [file["path"] for file in found["files"]["files"]] == ["/a"]
+    process.stderr.close()
+
+
+def test_top_ends_with_its_mount(mount):
+    with subprocess.Popen([CTL, "top", "--json", mount.path], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          preexec_fn=act.prepare) as process:
+        assert process.stdout.readline()
+        mount.stop()
+        _, said = process.communicate(timeout=settings.seconds(10))
+        assert process.returncode == 1
+        assert said.startswith("memcgfsctl: ") and said.count("\n") == 1
 
 
 def test_answers_about_pages(place, mount):
