@@ -21,6 +21,10 @@ pytestmark = pytest.mark.needs_daemon
 
 SIZE = 8 * MIB
 PAGES = SIZE // settings.PAGE
+# Where time is dear a look at the file may take all that is saved up: in
+# user-mode Linux, which counts what its host gives to others as used, from 20
+# to 380 ms were seen, and 1 % of a CPU is then no second look in half a minute.
+ALLOWANCE = ("reconcile=20",) if settings.PATIENCE > 1 else ()
 
 
 class Client:
@@ -102,7 +106,7 @@ def leak(place):
     """A file, open by the reader, most of whose pages are his, as they were
     reclaimed and he read again: (file, client)."""
     path = place.put(place.source, "file", SIZE)
-    place.cover()
+    place.cover(*ALLOWANCE)
     client = Client(place, place.mount / "file")
     client.do(b"r")
     place.judge.owned_by(place.target, path, at_least=PAGES)
@@ -186,7 +190,7 @@ def test_residue_that_was_never_the_hosts_comes_when_it_can(place, how):
     file, or the file is claimed: they are tried again, also on a machine that
     reclaims nothing, where that is the only reason to."""
     path = place.put(place.source, "file", SIZE)
-    place.cover()
+    place.cover(*ALLOWANCE)
     with contextlib.ExitStack() as stack:
         with Mapper(place, path):
             if how == "open":
@@ -206,7 +210,7 @@ def test_residue_that_was_never_the_hosts_comes_when_it_can(place, how):
 def test_a_file_that_is_removed_is_not_kept(place):
     """What waits to be looked at holds no space of a file that is gone."""
     place.put(place.source, "file", SIZE)
-    place.cover()
+    place.cover(*ALLOWANCE)
     place.run(content.digest, place.mount / "file")
     place.run(os.unlink, place.mount / "file")
     assert eventually(lambda: not deleted_files(place.mount.daemon.pid), 1), \
@@ -245,7 +249,7 @@ def test_pages_of_an_open_file_that_was_removed_come_back(place, leak):
 def test_pages_of_a_file_that_was_open_before_its_rule_come_back(place):
     path = place.put(place.source, "file", SIZE)
     write_rules(place.source, "* memcg=@opener")
-    place.cover()
+    place.cover(*ALLOWANCE)
     with contextlib.closing(Client(place, place.mount / "file")) as client:
         client.do(b"r")
         place.judge.owned_by(place.reader, path, at_least=PAGES)
