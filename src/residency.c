@@ -5,6 +5,8 @@
 #include "util.h"
 
 #include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 
 #define WINDOW_PAGES 1024
 #define VMSTAT_BYTES 16384
+#define AROUND_BYTES 65536 /* what a load maps at once, if it is there */
 #define PAGEMAP_PRESENT (1ull << 63)
 #define PAGEMAP_EXCLUSIVE (1ull << 56) /* mapped by nobody else */
 #define PAGEMAP_PFN ((1ull << 55) - 1)
@@ -140,36 +143,23 @@ const char *residency_reason(uint32_t flags)
 	return reasons[flags % ARRAY_SIZE(reasons)];
 }
 
-/*
- * Maps the pages of the window that are resident. By madvise(2), as touching
- * a page that was truncated meanwhile would be SIGBUS; it isn't present then.
- */
-static int window_touch(struct window *w)
-{
-	uint64_t size = page_bytes();
-	size_t end;
+/* Of a touch that goes wrong. */
+static __thread sigjmp_buf page_is_gone;
 
+static void leave_page(int number)
+{
+	(void)number;
+	siglongjmp(page_is_gone, 1);
+}
+
+static int window_mincore(struct window *w)
+{
 	/* That one is a third of all that a look takes. */
 	if (w->is_full)
 		memset(w->resident, 1, w->pages);
-	else if (mincore(w->map, w->pages * size, w->resident) < 0)
+	else if (mincore(w->map, w->pages * page_bytes(), w->resident) < 0)
 		return -errno;
-	for (size_t i = 0; i < w->pages; i = end) {
-		end = i + 1;
-		if (!(w->resident[i] & 1))
-			continue;
-		while (end < w->pages && w->resident[end] & 1)
-			end++;
-		madvise(w->map + i * size, (end - i) * size,
-			MADV_POPULATE_READ);
-	}
 	return 0;
-}
-
-static bool is_shared(uint64_t entry)
-{
-	return (entry & (PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE)) ==
-	       PAGEMAP_PRESENT;
 }
 
 static int window_entries(const struct residency_tables *tables,
@@ -181,11 +171,77 @@ static int window_entries(const struct residency_tables *tables,
 	if (pread(tables->pagemap_fd, w->entries, bytes,
 		  (off_t)(first * sizeof(w->entries[0]))) != (ssize_t)bytes)
 		return -EIO;
+	return 0;
+}
+
+static bool is_to_touch(const struct window *w, size_t i)
+{
+	return w->resident[i] & 1 && !(w->entries[i] & PAGEMAP_PRESENT);
+}
+
+/* Of the blocks that a load maps at once, where it can. */
+static uint64_t block_of(const struct window *w, size_t i)
+{
+	return ((uintptr_t)w->map + i * page_bytes()) / AROUND_BYTES;
+}
+
+/*
+ * Touches those that are resident, but not mapped yet, @each of them or one of
+ * each block: how many.
+ */
+static size_t window_touch(const struct window *w, bool each)
+{
+	struct sigaction leave = { .sa_handler = leave_page };
+	volatile uint64_t around = 0;
+	volatile size_t next = 0, touched = 0;
+	struct sigaction before;
+	size_t i;
+
+	sigaction(SIGBUS, &leave, &before);
+	/* One that was truncated meanwhile isn't present then: on with the next. */
+	sigsetjmp(page_is_gone, 1);
+	while (next < w->pages) {
+		i = next++;
+		if (!is_to_touch(w, i) || (!each && block_of(w, i) == around))
+			continue;
+		around = block_of(w, i);
+		touched++;
+		(void)*(volatile char *)(w->map + i * page_bytes());
+	}
+	sigaction(SIGBUS, &before, NULL);
+	return touched;
+}
+
+/*
+ * Maps the pages of the window that are resident. By loads: MADV_POPULATE_READ
+ * marks each page as used, whatever was advised (Linux 6.18, 7.2). A load maps
+ * those around it, too, as far as they can be had without waiting.
+ */
+static int window_map(const struct residency_tables *tables, struct window *w)
+{
+	int r;
+
+	memset(w->entries, 0, w->pages * sizeof(w->entries[0]));
+	r = window_mincore(w);
+	if (r == 0 && window_touch(w, false))
+		r = window_entries(tables, w);
+	if (r == 0 && window_touch(w, true))
+		r = window_entries(tables, w);
+	return r;
+}
+
+static bool is_shared(uint64_t entry)
+{
+	return (entry & (PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE)) ==
+	       PAGEMAP_PRESENT;
+}
+
+static void window_present(struct window *w)
+{
 	for (size_t i = 0; i < w->pages; i++) {
 		w->resident[i] = !!(w->entries[i] & PAGEMAP_PRESENT);
 		w->flags[i] = is_shared(w->entries[i]) ? RESIDENCY_MAPPED : 0;
 	}
-	return 0;
 }
 
 /* The words of a table for physically consecutive pages, in one read. */
@@ -281,9 +337,8 @@ static int window_look(const struct residency_tables *tables, int fd,
 	if (w->map == MAP_FAILED)
 		return -errno;
 	madvise(w->map, bytes, MADV_RANDOM);
-	r = window_touch(w);
-	if (r == 0)
-		r = window_entries(tables, w);
+	r = window_map(tables, w);
+	window_present(w);
 	if (r == 0)
 		r = window_owners(tables, w);
 	munmap(w->map, bytes);

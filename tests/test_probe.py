@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import struct
 import time
 
 import pytest
@@ -20,6 +21,7 @@ from lib.wait import eventually
 pytestmark = pytest.mark.needs_daemon
 
 SIZE = 512 * KIB
+KPF_REFERENCED = 1 << 2     # of /proc/kpageflags: used since it came
 
 
 @pytest.fixture
@@ -110,3 +112,51 @@ def test_looking_brings_nothing_in(place, address, path):
     after = place.judge.look(path)
     assert after.of(place.target) == 0 and after.of(place.daemon) == 0
     assert after.of(place.reader) <= before.of(place.reader)
+
+
+def frames(path, advice=os.POSIX_FADV_NOREUSE):
+    """Numbers of the page frames that hold a file, which is touched for that:
+    by NOREUSE that is no use of a page (Linux 6.3)."""
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, advice)
+        pages = mmap.mmap(file.fileno(), SIZE, mmap.MAP_PRIVATE)
+    for at in range(0, SIZE, PAGE):
+        pages[at]
+    view = ctypes.c_char.from_buffer(pages)
+    at = ctypes.addressof(view) // PAGE
+    with open("/proc/self/pagemap", "rb") as pagemap:
+        pagemap.seek(8 * at)
+        words = struct.unpack(f"{SIZE // PAGE}Q", pagemap.read(8 * SIZE // PAGE))
+    del view
+    pages.close()
+    return [word & ((1 << 55) - 1) for word in words]
+
+
+def referenced(pfns):
+    with open("/proc/kpageflags", "rb", buffering=0) as flags:
+        return sum(bool(struct.unpack("Q", os.pread(flags.fileno(), 8, 8 * pfn))
+                        [0] & KPF_REFERENCED) for pfn in pfns)
+
+
+def test_looking_is_no_use(place, address, path):
+    """Pages that were read ahead, and that nobody has used, are as unused
+    after they were looked at ten times; the control is a plain mapping."""
+    def read_ahead():
+        with open(path, "rb") as file:
+            for at in range(0, SIZE, 64 * KIB):    # so much a device takes
+                os.posix_fadvise(file.fileno(), at, 64 * KIB,
+                                 os.POSIX_FADV_WILLNEED)
+
+    evict(path)
+    place.run(read_ahead)
+    assert eventually(lambda: place.judge.look(path).resident == SIZE // PAGE)
+    before = frames(path)
+    assert referenced(before) == 0
+    for _ in range(10):
+        assert request(address, "verify")["resident_bytes"] > SIZE // 2
+    kept = [pfn for pfn, was in zip(frames(path), before, strict=True)
+            if pfn == was]      # the machine may have taken some
+    assert len(kept) > len(before) // 2
+    assert referenced(kept) == 0
+    frames(path, os.POSIX_FADV_NORMAL)
+    assert referenced(kept) > len(kept) // 2

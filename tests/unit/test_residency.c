@@ -9,6 +9,9 @@
 #include "unit.h"
 #include "util.h"
 
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -258,6 +261,50 @@ static void test_walk_changes_nothing(void **state)
 		assert_int_equal(pages, 2500);
 	walk_end(&walk);
 	close(fd);
+}
+
+struct shrinker {
+	int fd;
+	atomic_bool is_over;
+};
+
+static void *shrink(void *arg)
+{
+	struct shrinker *shrinker = arg;
+
+	while (!shrinker->is_over) {
+		assert_int_equal(ftruncate(shrinker->fd, 0), 0);
+		write_pages(shrinker->fd, 0, 64);
+	}
+	return NULL;
+}
+
+/* Pages that go between seeing that they are there and touching them. */
+static void test_walk_of_a_file_that_shrinks(void **state)
+{
+	struct scratch *scratch = *state;
+	struct shrinker shrinker = { .fd = sparse_file(scratch, 64) };
+	struct runs runs = { 0 };
+	struct residency_found found;
+	struct sigaction before, after;
+	pthread_t thread;
+	struct walk walk;
+
+	walk_begin(&walk, shrinker.fd);
+	assert_int_equal(sigaction(SIGBUS, NULL, &before), 0);
+	assert_int_equal(pthread_create(&thread, NULL, shrink, &shrinker), 0);
+	for (int i = 0; i < 3000 || !runs.count; i++)
+		assert_int_equal(residency_walk(&walk.tables, &walk.range,
+						NOBODYS_INO, note_run, &runs,
+						&found),
+				 0);
+	shrinker.is_over = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(sigaction(SIGBUS, NULL, &after), 0);
+	assert_ptr_equal(after.sa_handler, before.sa_handler);
+	assert_true(runs.count > 0);
+	walk_end(&walk);
+	close(shrinker.fd);
 }
 
 /* Only the range: pages 3 to 5 of 10; an odd offset is its page's. */
@@ -597,6 +644,7 @@ int main(void)
 		residency_test(test_walk_finds_the_runs),
 		residency_test(test_walk_changes_nothing),
 		residency_test(test_walk_of_a_range),
+		residency_test(test_walk_of_a_file_that_shrinks),
 		residency_test(test_walk_of_a_sparse_file),
 		residency_test(test_walk_is_ended),
 		residency_test(test_walk_sees_who_maps),
