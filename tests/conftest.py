@@ -58,6 +58,8 @@ def pytest_collection_modifyitems(config, items):
         unwanted.add("not_sanitized")
     if settings.FLAVOUR == "tsan":
         unwanted.add("sequential")
+    if settings.BRIEF:
+        unwanted.add("processor_time")
     if settings.NATIVE:
         unwanted.add("needs_daemon")
     out = [item for item in items

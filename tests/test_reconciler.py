@@ -258,3 +258,74 @@ def test_pages_of_a_file_that_was_open_before_its_rule_come_back(place):
         with standing_still(place.mount):
             lose_pages(place, path, client)
         comes_back_whole(place, path, client)
+
+
+# ---- what it may take ----
+
+FILES, FILE_SIZE = 1500, MIB // 4
+WINDOW_S = 8
+# What was saved up, and a look that goes beyond: of it, and of who counts.
+SPARE_S = 2 * 0.1 + 0.1
+COUNTING = 0.005
+
+
+def processor_s(pids):
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def open_and_hold(mount, ready):
+    fds = [os.open(mount / f"f{n}", os.O_RDONLY) for n in range(FILES)]
+    for fd in fds:
+        os.read(fd, 1)
+    os.write(ready, b"!")
+    time.sleep(3600)
+
+
+def refault(place, path):
+    """Pages beside the mount are reclaimed and brought back: somebody's."""
+    place.run(path.read_bytes, cgroup=place.other)
+    with contextlib.suppress(OSError):
+        if place.other.hierarchy.version == 2:
+            place.other.write("memory.reclaim", SIZE)
+        else:
+            place.other.write("memory.force_empty", 0)
+
+
+def used_by_looking(place, percent):
+    """Processor time of the mount, while there is reason to look at many open
+    files all the time, and nothing else is asked of it."""
+    place.cover(f"reconcile={percent}")
+    is_ready, ready = os.pipe()
+    child = place.start(open_and_hold, place.mount.path, ready)
+    os.close(ready)
+    assert os.read(is_ready, 1) == b"!"
+    os.close(is_ready)
+    time.sleep(1)
+    pids = [place.mount.daemon.pid, *place.mount.chargers()]
+    begin, before = time.monotonic(), processor_s(pids)
+    while time.monotonic() < begin + WINDOW_S:
+        refault(place, place.beside / "victim")
+    used = processor_s(pids) - before
+    lasted = time.monotonic() - begin
+    child.end()
+    place.mount.stop()
+    return used, SPARE_S + (percent / 100 + COUNTING) * lasted
+
+
+@pytest.mark.figures
+@pytest.mark.processor_time
+def test_it_keeps_to_its_share(place, figure):
+    """The control is who may take all of a processor: he does take more."""
+    for n in range(FILES):
+        (place.source / f"f{n}").touch()
+        os.truncate(place.source / f"f{n}", FILE_SIZE)
+    (place.beside / "victim").write_bytes(bytes(SIZE))
+    used, allowed = used_by_looking(place, 1)
+    freely, _ = used_by_looking(place, 100)
+    figure(f"{used:.2f} s of {allowed:.2f} in {WINDOW_S} s; "
+           f"{freely:.2f} s where 100 % are allowed")
+    assert used <= allowed < freely
