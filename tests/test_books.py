@@ -287,6 +287,30 @@ def test_fifty_passing_users(place):
                                       for path in tree(place)), limit=10)
 
 
+def test_a_crowd_of_users(place):
+    """64 users of a file are known; with more it is said that there are, and
+    who used it last is one of those who are."""
+    place.put(place.source, "a", 64 * KIB)
+    place.cover()
+    users = [place.cgroups.fresh("crowd") for _ in range(66)]
+    place.cgroup_list[:0] = users
+
+    def shown():
+        [file] = ctl_json("files", place.mount / "a")[0]["files"]
+        return len(file["sharers"]), file["has_more_sharers"]
+
+    for user in users[:64]:
+        read(place, "a", user)
+    assert shown() == (64, False)
+    for user in users[64:]:
+        read(place, "a", user)
+    assert shown() == (64, True)
+    lines = os.getxattr(place.mount / "a", "user.memcgfs.sharers").split(b"\n")
+    assert len(lines) == 65 and lines[-1] == b"others"
+    assert figures(place, users[-1])[3] > 0
+    assert sum(figures(place, user)[3] > 0 for user in users) == 64
+
+
 def fork_as(pid, work):
     """A child with that pid, if nobody else has taken it: whether."""
     try:
