@@ -59,7 +59,9 @@ void cgroup_tree_cut_leaf(const struct cgroup_tree *tree, char *path);
 /*
  * The name that the owner of pages, by its number, has in the books and in
  * reports: its path, or, of another target's leaf, that target's; "/(gone)" of
- * one that was removed, and "/(unknown)" if that can't be told.
+ * one that was removed, and "/(unknown)" if that can't be told. A moment after
+ * it was removed the kernel names the next one above instead (v1 on Linux
+ * 6.18, v2 on 7.2), as whose its pages count from then on.
  */
 void cgroup_tree_name_owner(const struct cgroup_tree *tree, uint64_t ino,
 			    char path[CGROUP_PATH_MAX]);

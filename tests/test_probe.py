@@ -74,21 +74,28 @@ def mortal(place):
 
 
 def test_an_owner_that_is_gone(place, address, path, mortal):
-    """The kernel keeps its pages for it (v1), or gives them to its parent (v2,
-    7.2); a cgroup that has its name by now has none of them."""
+    """Its pages are told of as the kernel tells of them: as those of the next
+    cgroup above that is there, whether that was charged for them all along
+    (v1) or is given them (v2, 7.2), and as nobody's for the moment until then.
+    One that has the name by now has none of them."""
     place.run(actions.read_whole, path, cgroup=mortal)
-    [residue] = request(address, "verify")["residue"]
-    assert residue["owner"] == mortal.path
-    mortal.dir.rmdir()
-    mortal.create()
+    seen = []
 
     def owner():
         [residue] = request(address, "verify")["residue"]
-        return residue["owner"]
+        seen.append(residue["owner"])
+        return seen[-1]
 
-    heir = "/(gone)" if mortal.hierarchy.version == 1 else place.other.path
-    assert eventually(lambda: owner() == heir, 10), owner()
-    assert request(address, "claim")["residue"] == []
+    # Mapped, they can't be claimed in the background meanwhile.
+    with Mapper(place, path):
+        assert owner() == mortal.path
+        mortal.dir.rmdir()
+        mortal.create()
+        assert eventually(lambda: owner() == place.other.path, 10), seen
+        report = place.judge.look(path)
+        assert report.of(place.other) == report.resident > 0
+    assert set(seen[1:]) <= {"/(gone)", place.other.path}
+    assert eventually(lambda: not request(address, "claim")["residue"], 10)
     place.run(actions.read_whole, place.mount / "a")
     place.judge.owned_by(place.target, path)
 
