@@ -169,6 +169,14 @@ def _with_option(argv, option):
 
 # ---- the tables ----
 
+def _of_each(one, step):
+    """What a file has taken since the mount was empty."""
+    if "files" not in step:
+        return ""
+    grown = step["memory_bytes"] - one["empty_bytes"]
+    return f", {grown / step['files']:.0f} bytes a file"
+
+
 def print_all(found):
     for part, key in (("growth", "files"), ("chargers", "chargers")):
         for name, one in found[part].items():
@@ -179,7 +187,7 @@ def print_all(found):
             for step in one["steps"]:
                 print(f"  {step[key]:>9,}  {step['open_us']:6.1f} us an open  "
                       f"{step['memory_bytes'] / MIB:6.1f} MiB in "
-                      f"{step['processes']} processes")
+                      f"{step['processes']} processes{_of_each(one, step)}")
     for name, one in found["claims"].items():
         print(f"\n{name}, seconds a GiB")
         if "failure" in one:
