@@ -327,18 +327,6 @@ def test_copy_file_range(a):
     a.read("copied")
 
 
-def copy_range(source, at, sink, to, length, flags=0):
-    """copy_file_range(2) itself; None for the descriptor's own offset."""
-    offsets = [None if n is None else ctypes.byref(ctypes.c_int64(n))
-               for n in (at, to)]
-    n = kernel.libc.copy_file_range(source, offsets[0], sink, offsets[1],
-                                    ctypes.c_size_t(length), flags)
-    if n < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return n
-
-
 @story(ROOT, OWNER)
 def test_copy_file_range_at_its_edges(a):
     a.write("source", patterned(3 * PAGE + 100))
@@ -352,25 +340,25 @@ def test_copy_file_range_at_its_edges(a):
             (3 * PAGE + 99, 50, 10, 0), (3 * PAGE + 100, 50, 10, 0),
             (1, 1, 0, 0), (PAGE, 100 * PAGE, PAGE, 0)):
         a.note(f"from {at} to {to}, {length}, {flags}", None)
-        a.quiet(copy_range, source, at, sink, to, length, flags)
+        a.quiet(kernel.copy_file_range, source, at, sink, to, length, flags)
         a.note("size", os.fstat(sink).st_size)
     a.read("sink")
     for at, to, length in ((0, 10, 100), (100, 0, 150), (0, 0, 10),
                            (0, 2 * PAGE, PAGE), (0, 3 * PAGE + 100, 50)):
-        a.do(copy_range, source, at, again, to, length)
-        a.do(copy_range, source, at, source, to, length)
+        a.do(kernel.copy_file_range, source, at, again, to, length)
+        a.do(kernel.copy_file_range, source, at, source, to, length)
     a.read("source")
-    a.do(copy_range, source, None, sink, None, 100)
+    a.do(kernel.copy_file_range, source, None, sink, None, 100)
     a.do(os.lseek, source, 0, os.SEEK_CUR)
     a.do(os.lseek, sink, 0, os.SEEK_CUR)
     os.ftruncate(sink, 0)
     os.ftruncate(source, 1 << 20)
-    a.do(copy_range, source, (1 << 20) - 100, sink, 0, 200)
-    a.do(copy_range, a.open("source", os.O_PATH), 0, sink, 0, 10)
+    a.do(kernel.copy_file_range, source, (1 << 20) - 100, sink, 0, 200)
+    a.do(kernel.copy_file_range, a.open("source", os.O_PATH), 0, sink, 0, 10)
     null = a.open("/dev/null", os.O_RDWR)
-    a.do(copy_range, null, 0, sink, 0, 10)
-    a.do(copy_range, source, 0, null, 0, 10)
-    a.do(copy_range, -1, 0, sink, 0, 10)
+    a.do(kernel.copy_file_range, null, 0, sink, 0, 10)
+    a.do(kernel.copy_file_range, source, 0, null, 0, 10)
+    a.do(kernel.copy_file_range, -1, 0, sink, 0, 10)
     a.read("sink")
 
 

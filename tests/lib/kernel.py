@@ -12,6 +12,8 @@ import struct
 libc = ctypes.CDLL(None, use_errno=True)
 
 AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
+AT_EACCESS = 0x200
 AT_SYMLINK_FOLLOW = 0x400
 AT_EMPTY_PATH = 0x1000
 
@@ -50,7 +52,9 @@ CAP_SYS_RESOURCE = 24
 
 SYS_GETDENTS64 = 217
 SYS_CLONE3 = 435
+SYS_FACCESSAT2 = 439
 SYS_CACHESTAT = 451
+SYS_FCHMODAT2 = 452
 PR_SET_PDEATHSIG = 1
 
 
@@ -96,6 +100,59 @@ def linkat(old_fd, old, new, flags):
 def fallocate(fd, mode, offset, length):
     _checked(libc.fallocate(fd, mode, ctypes.c_long(offset),
                             ctypes.c_long(length)))
+
+
+def faccessat(path, mode, flags):
+    _checked(libc.syscall(SYS_FACCESSAT2, AT_FDCWD, _path(path), mode, flags))
+
+
+def fchmodat(path, mode, flags):
+    _checked(libc.syscall(SYS_FCHMODAT2, AT_FDCWD, _path(path), mode, flags))
+
+
+UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
+
+
+def utimensat(path, atime, mtime, flags=0):
+    """Each is (seconds, nanoseconds), these may be UTIME_NOW or _OMIT."""
+    spec = struct.pack("=qqqq", *atime, *mtime)
+    _checked(libc.utimensat(AT_FDCWD, _path(path), spec, flags))
+
+
+def copy_file_range(source, at, sink, to, length, flags=0):
+    """None for a descriptor's own offset."""
+    offsets = [None if n is None else ctypes.byref(ctypes.c_int64(n))
+               for n in (at, to)]
+    return _checked(libc.copy_file_range(source, offsets[0], sink, offsets[1],
+                                         ctypes.c_size_t(length), flags))
+
+
+def map_file(fd, length, protection, flags, offset):
+    """The address of a mapping: for what the mmap module doesn't do."""
+    libc.mmap.restype = ctypes.c_void_p
+    address = libc.mmap(None, ctypes.c_size_t(length), protection, flags, fd,
+                        ctypes.c_long(offset))
+    return _checked(-1) if address == ctypes.c_void_p(-1).value else address
+
+
+def unmap(address, length):
+    _checked(libc.munmap(ctypes.c_void_p(address), ctypes.c_size_t(length)))
+
+
+def madvise(address, length, advice):
+    _checked(libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(length),
+                          advice))
+
+
+def write_from(fd, address, length):
+    """Where a load would be SIGBUS there is EFAULT, or less written."""
+    return _checked(libc.write(fd, ctypes.c_void_p(address),
+                               ctypes.c_size_t(length)))
+
+
+def read_into(fd, address, length):
+    return _checked(libc.read(fd, ctypes.c_void_p(address),
+                              ctypes.c_size_t(length)))
 
 
 def syncfs(fd):
