@@ -123,7 +123,11 @@ class Player:
                                       length)
 
     def send(self, slot, sink, offset, length):
-        return os.sendfile(self.fd(sink), self.fd(slot), offset, length)
+        """Of a file to itself what overlaps is left to the filesystem."""
+        slot, sink = self.fd(slot), self.fd(sink)
+        if os.path.sameopenfile(slot, sink):
+            return 0
+        return os.sendfile(sink, slot, offset, length)
 
     def splice_out(self, slot, offset, length):
         n = os.splice(self.fd(slot), self.into, length, offset)
@@ -309,7 +313,7 @@ class Maker:
                 self.seed())
 
     def fallocate(self):
-        return (self.slot(), self.pick(0, 1, 3, 3, 2, 16, 17, 0x40, 0x80),
+        return (self.slot(), self.pick(0, 1, 3, 3, 2, 16, 17),
                 self.offset(), self.length())
 
     def map(self):
