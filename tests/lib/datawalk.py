@@ -281,8 +281,10 @@ class Maker:
                          self.random.randrange(1, 15) * PAGE)
 
     def large(self):
-        return self.length() if self.random.random() < 0.95 else \
-            self.random.randrange(1, 3 << 20)
+        """Direct I/O may fail in any of several messages."""
+        if self.is_direct or self.random.random() < 0.95:
+            return self.length()
+        return self.random.randrange(1, 3 << 20)
 
     def flags(self):
         flags = self.pick(O.RDWR, O.RDWR, O.RDWR, O(0), O.WRONLY)

@@ -209,7 +209,10 @@ class Player:
         return sorted(os.listxattr(path, follow_symlinks=False))
 
     def flags(self, slot, change):
-        """Sets or clears one of chattr(1)'s."""
+        """Sets or clears one of chattr(1)'s. FUSE asks for none of a FIFO."""
+        kind = os.fstat(self.fd(slot)).st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            return None
         flags = kernel.get_flags(self.fd(slot))
         kernel.set_flags(self.fd(slot), flags ^ change)
         return kernel.get_flags(self.fd(slot))
