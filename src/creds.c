@@ -49,6 +49,18 @@ bool creds_have(unsigned int mask)
 	       (caps[0].effective & mask) == mask;
 }
 
+bool creds_are_without(pid_t tid, unsigned int mask)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+		.pid = tid,
+	};
+	struct __user_cap_data_struct caps[2];
+
+	return tid > 0 && syscall(SYS_capget, &head, caps) == 0 &&
+	       (caps[0].effective & mask) != mask;
+}
+
 bool creds_can_switch(void)
 {
 	return creds_have(CREDS_MASK(CAP_SETUID) | CREDS_MASK(CAP_SETGID) |

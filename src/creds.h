@@ -29,6 +29,9 @@ struct caller {
 /* Whether the thread has all of the mask, effective. */
 bool creds_have(unsigned int mask);
 
+/* Whether another thread is known not to have; of one unseen (0) nothing is. */
+bool creds_are_without(pid_t tid, unsigned int mask);
+
 /* Whether this process can act for others: asked once, at the start. */
 bool creds_can_switch(void);
 

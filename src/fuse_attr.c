@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -323,11 +324,20 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		get_xattr(req, ino, name, size);
 }
 
+/* Root in a container may have been left without the right to. */
+static bool sees_trusted(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return !ctx->uid &&
+	       !creds_are_without(ctx->pid, CREDS_MASK(CAP_SYS_ADMIN));
+}
+
 /*
  * Takes out the names that only the privileged see listed natively, and those
  * which the files below have though they are memcgfs' own.
  */
-static size_t hide_names(char *names, size_t size, bool is_privileged)
+static size_t hide_names(fuse_req_t req, char *names, size_t size)
 {
 	static const char trusted[] = "trusted.";
 	size_t kept = 0;
@@ -336,8 +346,8 @@ static size_t hide_names(char *names, size_t size, bool is_privileged)
 	for (size_t at = 0; at < size; at += len) {
 		len = strlen(names + at) + 1;
 		if (xattr_is_virtual(names + at) ||
-		    (!is_privileged &&
-		     strncmp(names + at, trusted, strlen(trusted)) == 0))
+		    (strncmp(names + at, trusted, strlen(trusted)) == 0 &&
+		     !sees_trusted(req)))
 			continue;
 		memmove(names + kept, names + at, len);
 		kept += len;
@@ -357,7 +367,7 @@ static ssize_t list_names(fuse_req_t req, int fd, char **names)
 	n = listxattr(proc_fd_path(path, fd), *names, XATTR_LIST_MAX);
 	if (n < 0)
 		return -errno;
-	return (ssize_t)hide_names(*names, (size_t)n, !fuse_req_ctx(req)->uid);
+	return (ssize_t)hide_names(req, *names, (size_t)n);
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)

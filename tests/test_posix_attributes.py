@@ -529,6 +529,23 @@ def test_trusted_and_security_xattrs(a):
 
 
 @story(ROOT, ways=ONE_WAY)
+def test_trusted_xattrs_of_a_lesser_root(a):
+    """As in a container: to see them takes a right that he doesn't have."""
+    a.write("file")
+    os.setxattr("file", "trusted.secret", b"1")
+    os.setxattr("file", "user.open", b"2")
+
+    def look(b):
+        kernel.lower_capability(kernel.CAP_SYS_ADMIN)
+        b.note("names", sorted(os.listxattr("file")))
+        b.do(os.getxattr, "file", "trusted.secret")
+        b.do(os.setxattr, "file", "trusted.mine", b"3")
+
+    a.by(ROOT, look)
+    a.note("names", sorted(os.listxattr("file")))
+
+
+@story(ROOT, ways=ONE_WAY)
 def test_user_xattrs_of_others(a):
     os.mkdir("sticky")
     os.chmod("sticky", 0o1777)
