@@ -19,6 +19,8 @@
 #define AHEAD_ROOM_PART 8
 /* So many at a time, and no more than half of the workers. */
 #define AHEAD_AT_ONCE 4
+/* Who hasn't read on for so long is done with what he has read. */
+#define TRAIL_AGE_NS (UINT64_C(500) * 1000000)
 /* Readahead goes by larger folios, which are dropped as a whole. */
 #define FOLIO_BYTES (UINT64_C(2) << 20)
 
@@ -36,8 +38,10 @@ int charge_cached_begin(struct charge *charge, const char *mountpoint,
 							   AHEAD_AT_ONCE;
 	charge->place = &charge_in_mount;
 	r = recharger_new(&config, &charge->recharger);
+	if (r == 0)
+		r = charge_trail_new(charge, &charge->trail);
 	if (r < 0)
-		charge->mirror = mirror_free(charge->mirror);
+		charge_cached_end(charge);
 	return r;
 }
 
@@ -47,8 +51,23 @@ void charge_cached_ready(struct charge *charge)
 		recharger_begin(charge->recharger);
 }
 
+void charge_cached_note_scan(struct charge *charge, const struct inode *inode,
+			     pid_t pid)
+{
+	if (S_ISREG(inode->type) && pid != getpid() &&
+	    !charge_has_charger(charge, inode, pid))
+		stats_add(charge->stats, STATS_scans, 1);
+}
+
+void charge_cached_tick(struct charge *charge)
+{
+	if (charge->trail)
+		charge_trail_expire(charge->trail, now_ns() - TRAIL_AGE_NS);
+}
+
 void charge_cached_end(struct charge *charge)
 {
+	charge->trail = charge_trail_free(charge->trail);
 	charge->recharger = recharger_free(charge->recharger);
 	charge->mirror = mirror_free(charge->mirror);
 }
@@ -62,6 +81,27 @@ static void look_again(struct inode_cached *cached, int fd)
 
 	if (!cached->is_ours && residency_count(fd, 0, 0, &resident) == 0)
 		cached->is_ours = !resident;
+}
+
+/* What was in memory before is claimed at the first use, and pinned or not. */
+static void claim_first(struct charge *charge, struct backing *backing)
+{
+	struct inode *inode = backing->inode;
+	struct inode_cached *cached = inode->pages->cached;
+	bool is_first;
+	uint64_t size;
+
+	inode_lock(charge->table, inode);
+	is_first = cached->is_unclaimed;
+	cached->is_unclaimed = false;
+	size = cached->size_bytes;
+	inode_unlock(charge->table, inode);
+	if (!is_first)
+		return;
+	if (!cached->is_ours)
+		charge_claim(charge, backing, size);
+	/* As one is opened for the first time: to say that it isn't. */
+	charge_pin(charge, backing);
 }
 
 /* The first time, with what is there before the mount has brought in any. */
@@ -84,16 +124,13 @@ static int make_cached(struct charge *charge, struct backing *backing)
 		return -errno;
 	residency_count(fd, 0, 0, &resident);
 	made->is_ours = !resident;
+	made->is_unclaimed = true;
 	made->size_bytes = (uint64_t)st.st_size;
 	made->mtime = st.st_mtim;
 	inode_lock(charge->table, inode);
 	if (!inode->pages->cached)
 		inode->pages->cached = steal_ptr(&made);
 	inode_unlock(charge->table, inode);
-	if (resident)
-		charge_claim(charge, backing, (uint64_t)st.st_size);
-	/* As one is opened for the first time: to say that it isn't. */
-	charge_pin(charge, backing);
 	return 0;
 }
 
@@ -101,8 +138,8 @@ static int make_cached(struct charge *charge, struct backing *backing)
  * Opens the backing, and makes room for what is to be known of the file. That
  * it may be opened so the client's kernel has asked nobody.
  */
-static int open_cached(struct charge *charge, struct inode *inode, int flags,
-		       struct backing **out)
+static int open_seen(struct charge *charge, struct inode *inode, int flags,
+		     struct backing **out)
 {
 	struct backing *backing;
 	int r;
@@ -116,6 +153,17 @@ static int open_cached(struct charge *charge, struct inode *inode, int flags,
 		charge_close_backing(charge, backing);
 	else
 		*out = backing;
+	return r;
+}
+
+/* The same for who has use of the file. */
+static int open_cached(struct charge *charge, struct inode *inode, int flags,
+		       struct backing **out)
+{
+	int r = open_seen(charge, inode, flags, out);
+
+	if (r == 0)
+		claim_first(charge, *out);
 	return r;
 }
 
@@ -391,14 +439,18 @@ int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
 
 	io->ahead_fd = -1;
 	io->backing = NULL;
-	r = open_cached(charge, io->inode, O_RDONLY, &io->backing);
+	r = io->is_scan ?
+		    open_seen(charge, io->inode, O_RDONLY, &io->backing) :
+		    open_cached(charge, io->inode, O_RDONLY, &io->backing);
 	if (r < 0)
 		return r;
-	charge_note_use(charge, io->inode, io->tid);
 	read.file.backing = io->backing;
+	read.file.is_scan = io->is_scan;
 	read.passes_by = !io->inode->pages->cached->is_ours;
 	io->is_hosts = io->is_direct || is_by_host(charge, io);
-	if (!io->is_hosts)
+	if (!io->is_scan)
+		charge_note_use(charge, io->inode, io->tid);
+	if (!io->is_scan && !io->is_hosts)
 		fill_ahead(charge, io);
 	n = charge_read(&read);
 	io->data = read.data;
@@ -443,6 +495,21 @@ static void drop_backing_pages(const struct charge_cached_io *io, int64_t n)
 		      POSIX_FADV_DONTNEED);
 }
 
+/* Nothing is to stay, but what was there before. */
+static void end_scan(struct charge *charge, const struct charge_cached_io *io,
+		     int64_t result)
+{
+	if (!io->is_direct)
+		charge_trail_add(charge->trail, io->inode, io->offset,
+				 io->size);
+	/* Where it has to be kept to be read. */
+	if (result > 0 && io->inode->pages->cached->is_ours &&
+	    atomic_load_explicit(&io->backing->scan.is_cached,
+				 memory_order_relaxed))
+		drop_backing_pages(io, result);
+	charge_close_backing(charge, io->backing);
+}
+
 void charge_cached_end_read(struct charge *charge,
 			    const struct charge_cached_io *io, int64_t result)
 {
@@ -453,6 +520,10 @@ void charge_cached_end_read(struct charge *charge,
 
 	if (!io->backing)
 		return;
+	if (io->is_scan) {
+		end_scan(charge, io, result);
+		return;
+	}
 	if (!io->is_hosts)
 		recharger_queue(charge->recharger, io->inode, &range);
 	else if (!io->is_direct && result > 0 &&

@@ -11,6 +11,9 @@
  * client's pages, those of the backing file are let go of, if the mount has
  * brought them in. (On a tmpfs they are the file.) What was written is the
  * other way around: it stays as the backing's pages until it is read.
+ *
+ * What a scanner misses is read so that the backing keeps nothing of it, nothing
+ * is filled in ahead, and the client's pages that it filled are dropped.
  */
 #ifndef MEMCGFS_CHARGE_CACHED_H
 #define MEMCGFS_CHARGE_CACHED_H
@@ -27,6 +30,13 @@ int charge_cached_begin(struct charge *charge, const char *mountpoint,
 /* The mount is being served. */
 void charge_cached_ready(struct charge *charge);
 
+/* A scanner opens the inode, or who looks at its pages. */
+void charge_cached_note_scan(struct charge *charge, const struct inode *inode,
+			     pid_t pid);
+
+/* To be called now and then: drops what scanners have left. */
+void charge_cached_tick(struct charge *charge);
+
 /* The connection is gone. */
 void charge_cached_end(struct charge *charge);
 
@@ -38,6 +48,7 @@ struct charge_cached_io {
 	pid_t tid; /* of who asks; 0: not to be seen from here */
 	int flags; /* of open(2), as they are now */
 	bool is_direct; /* it fills no page of the client's */
+	bool is_scan; /* of who goes once through many files */
 	bool is_writeback; /* by a mapping, from pages that are known already */
 	bool kill_priv;
 	const void *data; /* of a write; the result of a read */

@@ -13,6 +13,7 @@ struct mirror;
 struct leases;
 struct probe_buffer;
 struct recharger;
+struct charge_trail;
 struct residency_found;
 
 /* fds to look at a file's pages by. */
@@ -60,6 +61,7 @@ struct charge {
 	/* Of io=cached; else NULL. */
 	struct mirror *mirror;
 	struct recharger *recharger;
+	struct charge_trail *trail; /* see charge_trail.c */
 	atomic_uint aheads; /* being filled in */
 	unsigned int aheads_max;
 };
@@ -302,6 +304,15 @@ void charge_scan_begin(struct charge *charge, struct backing *backing,
 
 /* Ends the open: what scans brought in is dropped soon after the last. */
 void charge_scan_close(const struct charge_file *file);
+
+/* What scanners leave in an io=cached mount; the recharger outlives it. */
+int charge_trail_new(struct charge *charge, struct charge_trail **out);
+struct charge_trail *charge_trail_free(struct charge_trail *trail);
+
+/* A range that a scanner has missed; it is dropped when it lies behind him. */
+void charge_trail_add(struct charge_trail *trail, struct inode *inode,
+		      uint64_t offset, uint64_t length);
+void charge_trail_expire(struct charge_trail *trail, uint64_t before_ns);
 
 /* For the sweeper; @userdata is the heart. */
 void charge_scan_swept(void *userdata, struct sweeper_item *item);

@@ -40,11 +40,39 @@ static struct charge_cached_io io_of(struct fuse_front *front,
 	};
 }
 
+/*
+ * The daemon and its chargers open files of the mount themselves, some of them
+ * before they answer a read, which then has its pages: they aren't to wait.
+ */
+static bool is_one_of_us(struct fuse_front *front, const struct inode *inode,
+			 pid_t tid)
+{
+	return tgkill(getpid(), tid, 0) == 0 ||
+	       charge_has_charger(front->charge, inode, tid);
+}
+
+/* Of a file that is for everybody read as by a scanner, not by a charger. */
+static bool is_scan(struct fuse_front *front, const struct job *job)
+{
+	struct scanners_caller caller = front_caller(job->req);
+	struct charge *charge = front->charge;
+	bool is_scanner;
+
+	if (charge_has_charger(charge, job->inode, caller.tid))
+		return false;
+	is_scanner = scanners_note_read(front->scanners, &caller,
+					charge_scanners(charge, job->inode),
+					job->io.size);
+	return charge_is_scan(charge, job->inode, is_scanner) &&
+	       !is_one_of_us(front, job->inode, caller.tid);
+}
+
 static void run_read(struct fuse_front *front, struct job *job)
 {
 	struct charge_cached_io io = io_of(front, job);
 	int64_t n;
 
+	io.is_scan = is_scan(front, job);
 	n = charge_cached_read(front->charge, &io);
 	if (n < 0)
 		fuse_reply_err(job->req, (int)-n);
@@ -254,17 +282,6 @@ static bool submit_drop(struct fuse_front *front, const struct stale_reply *it)
 	}
 	atomic_fetch_sub(&front->drops, 1);
 	return false;
-}
-
-/*
- * The daemon and its chargers open files of the mount themselves, some of them
- * before they answer a read, which then has its pages: they aren't to wait.
- */
-static bool is_one_of_us(struct fuse_front *front, const struct inode *inode,
-			 pid_t tid)
-{
-	return tgkill(getpid(), tid, 0) == 0 ||
-	       charge_has_charger(front->charge, inode, tid);
 }
 
 static void cached_getattr(fuse_req_t req, fuse_ino_t ino,

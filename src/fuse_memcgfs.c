@@ -61,14 +61,20 @@ void fuse_front_note_open(struct fuse_front *front, uint64_t nodeid, pid_t pid)
 		.caller = { .tid = pid, .uid = (uid_t)-1 },
 		.inode = inode,
 		.flags = O_RDONLY, /* it isn't told, nor when it is closed */
-		.named = charge_scanners(front->charge, inode),
 	};
-	bool is_scanner = S_ISREG(inode->type) &&
-			  scanners_begin_open(front->scanners, &open);
+	bool is_scanner;
 
+	if (!S_ISREG(inode->type))
+		return;
+	/* His first read may be yet to come. */
+	rulebook_refresh(front->book, inode);
+	open.named = charge_scanners(front->charge, inode);
+	is_scanner = scanners_begin_open(front->scanners, &open);
 	/* What a scanner opens he doesn't use. */
 	if (!charge_is_scan(front->charge, inode, is_scanner))
 		charge_note_use(front->charge, inode, pid);
+	else
+		charge_cached_note_scan(front->charge, inode, pid);
 }
 
 double front_show_attr(struct fuse_front *front, struct inode *inode,

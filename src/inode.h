@@ -56,6 +56,7 @@ struct inode_cached {
 	uint32_t changed; /* so many were made */
 	uint64_t changed_ns; /* when the last one ended */
 	bool is_stale; /* what the client has was changed beside the mount */
+	bool is_unclaimed; /* scanners alone have been here */
 	/* What is resident of the backing came by the mount; relaxed, a hint. */
 	_Atomic bool is_ours;
 };

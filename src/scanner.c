@@ -126,6 +126,15 @@ void scanner_note_opened(struct scanner *scanner, uint64_t bytes)
 	scanner->total_bytes += bytes;
 }
 
+void scanner_note_read(struct scanner *scanner, uint64_t bytes, uint64_t now_ns)
+{
+	scanner->sums.bytes += bytes;
+	scanner->total_bytes += bytes;
+	/* Who is at a large file isn't quiet. */
+	if (scanner->is_scanner && now_ns > scanner->last_ns)
+		scanner->last_ns = now_ns;
+}
+
 void scanner_note_close(struct scanner *scanner)
 {
 	if (scanner->open_now)

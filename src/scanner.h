@@ -155,6 +155,10 @@ uint32_t scanner_position(const struct scanner *scanner, uint64_t dir);
 void scanner_note_open(struct scanner *scanner,
 		       const struct scanner_open *open);
 
+/* It reads so much, where that is told and opens aren't answered. */
+void scanner_note_read(struct scanner *scanner, uint64_t bytes,
+		       uint64_t now_ns);
+
 /* The open went well, of so large a file; and it is closed. */
 void scanner_note_opened(struct scanner *scanner, uint64_t bytes);
 void scanner_note_close(struct scanner *scanner);

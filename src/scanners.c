@@ -67,23 +67,23 @@ static uint64_t boot_ns(void)
 
 /* Whether the list names the process; that is asked once of each list. */
 static bool is_named(const struct scanners *scanners,
-		     struct scanners_process *process,
-		     const struct scanners_open *open)
+		     struct scanners_process *process, const char *named,
+		     uid_t uid)
 {
 	struct scanlist_reader reader = {
 		.command = process->id.command,
 		.cgroup = process->cgroup,
-		.uid = open->caller.uid,
+		.uid = uid,
 	};
 
-	if (!open->named)
+	if (!named)
 		return false;
-	if (process->list != open->named || process->uid != open->caller.uid) {
-		process->list = open->named;
-		process->uid = open->caller.uid;
+	if (process->list != named || process->uid != uid) {
+		process->list = named;
+		process->uid = uid;
 		process->is_named = scanlist_names(
-			open->named,
-			cgroup_tree_mountpoint(scanners->config.tree), &reader);
+			named, cgroup_tree_mountpoint(scanners->config.tree),
+			&reader);
 	}
 	return process->is_named;
 }
@@ -212,7 +212,8 @@ static void begin_read(struct scanners *scanners,
 	struct place place = { 0 };
 
 	open->who = process->who;
-	open->is_scan = is_named(scanners, process, open);
+	open->is_scan =
+		is_named(scanners, process, open->named, open->caller.uid);
 	if (may_follow(process) && !scanners->config.is_off) {
 		scanners_unlock(scanners, process);
 		find_place_of(scanners, open->inode, &place);
@@ -304,6 +305,26 @@ void scanners_close(struct scanners *scanners, uint16_t reader)
 }
 
 /* -- what else it does -- */
+
+bool scanners_note_read(struct scanners *scanners,
+			const struct scanners_caller *caller, const char *named,
+			uint64_t bytes)
+{
+	struct scanners_process *process;
+	uint64_t now = now_ns();
+	bool is_scanner;
+
+	if (scanners->config.is_off && !named)
+		return false;
+	process = scanners_take(scanners, caller->tid, now);
+	if (!process)
+		return false;
+	scanner_note_read(&process->scanner, bytes, now);
+	is_scanner = process->scanner.is_scanner;
+	is_scanner |= is_named(scanners, process, named, caller->uid);
+	scanners_unlock(scanners, process);
+	return is_scanner;
+}
 
 void scanners_note_miss(struct scanners *scanners,
 			const struct scanners_caller *caller)

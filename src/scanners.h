@@ -82,6 +82,14 @@ uint16_t scanners_end_open(struct scanners *scanners,
 			   const struct scanners_before *before);
 void scanners_close(struct scanners *scanners, uint16_t reader);
 
+/*
+ * Reads so much of a file, where opens are told later, and not answered:
+ * whether it is a scanner that does.
+ */
+bool scanners_note_read(struct scanners *scanners,
+			const struct scanners_caller *caller, const char *named,
+			uint64_t bytes);
+
 /* Looks for a name that isn't there; makes a file in @dir. */
 void scanners_note_miss(struct scanners *scanners,
 			const struct scanners_caller *caller);

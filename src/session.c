@@ -85,6 +85,7 @@ static void on_tick(void *userdata)
 	backing_expire(session->table, now_ns() - IDLE_BACKING_NS);
 	openers_expire(session->openers, now_ns() - IDLE_OPENER_NS);
 	scanners_expire(session->scanners);
+	charge_cached_tick(session->charge);
 	if (fuse_session_exited(session->fuse))
 		session_hurry(session);
 	session_tell_degraded(session);

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import act, content, settings
+from lib import act, content, kernel, settings
 from lib.control import ctl_json
 from lib.judge import evict
 from lib.mount import unmount_below
@@ -38,6 +38,7 @@ FIRST = 128 * KIB
 
 BY_RULE = "/tree/** scan\n/half/** scan\n/large scan\n"
 WORD = "no such word"
+BOTH = pytest.mark.parametrize("mode", ["io=auto", "io=cached"])
 
 pytestmark = [pytest.mark.needs_daemon, pytest.mark.not_sanitized]
 
@@ -89,7 +90,7 @@ class Scene(Place):
         self.target.set_limit(LIMIT)
         self.cover(*options)
         self.run(use, self.mount / "hot")
-        self.judge.owned_by(self.target, self.hot, at_least=HOT // 4096)
+        self.owned_by(self.target, "hot", at_least=HOT // settings.PAGE)
 
     def end(self):
         self.mount.stop()
@@ -100,14 +101,27 @@ class Scene(Place):
                             cgroup=cgroup or self.scanner)
         assert done.returncode == 1, done.stderr
 
+    def look(self, *paths):
+        """Where the mount has pages of its own, at these, too."""
+        if not self.mount.cached:
+            return self.judge.look(*paths)
+        own = [self.mount / path.relative_to(self.source) for path in paths]
+        with kernel.admin_may_enter():
+            return self.judge.look(*paths, *own, through=True)
+
     def left(self, *paths):
         """The pages of what was scanned, after a moment."""
         limit = LEFT // settings.PAGE
-        eventually(lambda: self.judge.look(*paths).resident <= limit, 2)
-        return self.judge.look(*paths)
+        eventually(lambda: self.look(*paths).resident <= limit, 2)
+        return self.look(*paths)
 
     def hot_share(self):
-        return self.judge.look(self.hot).resident * settings.PAGE / HOT
+        """For each file what the mount or the backing has, the larger."""
+        most = {}
+        for file in self.look(self.hot).files:
+            name = Path(file["path"]).name
+            most[name] = max(most.get(name, 0), file["resident"])
+        return sum(most.values()) * settings.PAGE / HOT
 
 
 @pytest.fixture(scope="module")
@@ -175,12 +189,40 @@ def test_grep_takes_nothing_and_leaves_nothing(scene, figure, mode, rules):
 
 
 @pytest.mark.figures
-def test_without_the_treatment_it_does(scene, figure):
-    """The control of the tests in this file. noscan is what scan=off is for
-    all files."""
-    scene.begin("* noscan\n")
+@pytest.mark.parametrize("rules", [
+    pytest.param(BY_RULE, id="by-rule"),
+    pytest.param("* scanners=grep\n", id="by-name"),
+    pytest.param("", id="found-out")])
+def test_grep_through_pages_of_the_mount(scene, figure, rules):
+    """With io=cached. Of who is found out it is told some files later, whose
+    reader is taken for one who uses them."""
+    scene.begin(rules, "io=cached")
     scene.grep(scene.mount / "tree")
-    report, share = scene.judge.look(scene.tree), scene.hot_share()
+    assert eventually(lambda: scene.scanner.file_bytes() < MIB)
+    report = scene.left(scene.tree)
+    share, charged = scene.hot_share(), scene.scanner.file_bytes()
+    figure(f"{100 * share:.1f} % of the hot set stay, {report.resident} pages "
+           f"are left, {charged // KIB} KiB charged to the scanner")
+    assert share >= 0.99
+    scene.owned_by(scene.target, "hot")
+    # What went before doesn't grow with the tree.
+    limit = LEFT if rules else 8 * MIB
+    assert report.resident * settings.PAGE <= limit, \
+        report.describe(scene.target)
+    if rules:
+        assert scene.scanner.path not in sharers(scene.mount, "tree")
+    told = counters(scene.mount)
+    assert told["scan_bytes"] >= TREE * 0.95
+    assert told["scan_dropped_bytes"] >= TREE * 0.95
+
+
+@pytest.mark.figures
+@pytest.mark.parametrize("mode", ["io=auto", "io=cached"])
+def test_without_the_treatment_it_does(scene, figure, mode):
+    """The control of the tests in this file."""
+    scene.begin("", mode, "scan=off")
+    scene.grep(scene.mount / "tree")
+    report, share = scene.look(scene.tree), scene.hot_share()
     figure(f"{100 * share:.1f} % of the hot set stay, "
            f"{report.resident} pages are left")
     assert report.resident * settings.PAGE > LEFT
@@ -212,24 +254,25 @@ def make_half(scene):
     return half
 
 
-def test_tar_leaves_the_half_that_was_there(scene):
+@BOTH
+def test_tar_leaves_the_half_that_was_there(scene, mode):
     half = make_half(scene)
-    scene.begin(BY_RULE)
+    scene.begin(BY_RULE, mode)
     scene.run(read_all, half / "warm", cgroup=scene.target)
     scene.run(read_part, half / "parts", FIRST, cgroup=scene.target)
-    warm = scene.judge.look(half / "warm", half / "parts")
+    warm = scene.look(half / "warm", half / "parts")
     assert warm.resident >= 2 * LEFT // 4 // settings.PAGE
-    assert scene.judge.look(half / "parts").resident < 512
+    assert scene.look(half / "parts").resident < 512
     scene.command(["sh", "-c", f"tar -C {scene.mount / 'half'} -cf - . | "
                                "cat > /dev/null"], cgroup=scene.scanner)
     report = scene.left(half / "cold")
     assert report.resident * settings.PAGE <= LEFT
-    after = scene.judge.look(half / "warm", half / "parts")
+    after = scene.look(half / "warm", half / "parts")
     assert after.resident >= warm.resident * 0.99
     assert after.foreign_to(scene.target) == 0, after.describe(scene.target)
     assert after.resident <= warm.resident + LEFT // settings.PAGE
     # What else was of the file in part went again.
-    assert scene.judge.look(half / "parts").resident < 512
+    assert scene.look(half / "parts").resident < 512
 
 
 def dying(scene):
@@ -242,10 +285,11 @@ def dying(scene):
         "nr_dying_descendants"]
 
 
-def test_scans_by_cgroups_that_come_and_go(scene):
+@BOTH
+def test_scans_by_cgroups_that_come_and_go(scene, mode):
     """The target has room for the hot set alone: reclaim never ends."""
     half = make_half(scene)
-    scene.begin(BY_RULE)
+    scene.begin(BY_RULE, mode)
     scene.target.set_limit(HOT + 4 * MIB)
     before = dying(scene)
     for _ in range(settings.scaled(50)):
@@ -256,10 +300,10 @@ def test_scans_by_cgroups_that_come_and_go(scene):
     report = scene.left(half, scene.hot)
 
     def is_clean():
-        report = scene.judge.look(half, scene.hot)
+        report = scene.look(half, scene.hot)
         return report.foreign_to(scene.target) == 0
     assert eventually(is_clean), report.describe(scene.target)
-    assert scene.judge.look(half).resident * settings.PAGE <= LEFT
+    assert scene.look(half).resident * settings.PAGE <= LEFT
     if before is not None:
         assert eventually(lambda: int(dying(scene)) <= int(before) + 2), \
             f"{before} cgroups were dying, and now {dying(scene)}"
@@ -274,16 +318,18 @@ def large(scene):
     return path
 
 
-def test_a_large_file_is_read_as_it_is(scene, large):
-    scene.begin(BY_RULE)
+@BOTH
+def test_a_large_file_is_read_as_it_is(scene, large, mode):
+    scene.begin(BY_RULE, mode)
     assert scene.run(content.digest, scene.mount / "large",
                      cgroup=scene.scanner) == content.digest(large)
     evict(large)
     scene.run(content.digest, scene.mount / "large", cgroup=scene.scanner)
     assert scene.left(large).resident * settings.PAGE <= LEFT
     assert scene.hot_share() >= 0.99
-    answer = ctl_json("explain", scene.mount / "large")[0]
-    assert answer["read"]["path"] == "scan"
+    if not scene.mount.cached:
+        answer = ctl_json("explain", scene.mount / "large")[0]
+        assert answer["read"]["path"] == "scan"
 
 
 def hold_and_read(path, pipe):
@@ -294,10 +340,11 @@ def hold_and_read(path, pipe):
         os.read(pipe[2], 1)
 
 
+@BOTH
 @pytest.mark.parametrize("name", ["tree/d0/f0", "large"])
-def test_who_reads_at_the_same_time_keeps_his_pages(scene, large, name):
+def test_who_reads_at_the_same_time_keeps_his_pages(scene, large, name, mode):
     """Whoever comes while a scanner has the file open is no scanner."""
-    scene.begin(f"/{name} scanners=scanning\n")
+    scene.begin(f"/{name} scanners=scanning\n", mode)
     pages = scene.judge.pages((scene.source / name).stat().st_size)
     script = Path(scene.root / "scanning")
     script.write_text("#!/bin/sh\nexec 3< $1; cat <&3 >/dev/null; echo; read x")
@@ -309,7 +356,7 @@ def test_who_reads_at_the_same_time_keeps_his_pages(scene, large, name):
         scene.run(content.digest, scene.mount / name)
         scanning.communicate(b"\n")
     assert not eventually(
-        lambda: scene.judge.look(scene.source / name).resident < pages // 2, 1)
+        lambda: scene.look(scene.source / name).resident < pages // 2, 1)
 
 
 def map_and_touch(path):
@@ -318,13 +365,14 @@ def map_and_touch(path):
             return sum(m[at] for at in range(0, len(m), settings.PAGE))
 
 
+@BOTH
 @pytest.mark.parametrize("name", ["tree/d0/f1", "large"])
-def test_what_a_scanner_maps_goes_as_well(scene, large, name):
-    scene.begin(BY_RULE)
+def test_what_a_scanner_maps_goes_as_well(scene, large, name, mode):
+    scene.begin(BY_RULE, mode)
     scene.run(map_and_touch, scene.mount / name, cgroup=scene.scanner)
     report = scene.left(scene.source / name)
     assert report.resident * settings.PAGE <= LEFT
-    assert eventually(lambda: scene.judge.look(
+    assert eventually(lambda: scene.look(
         scene.source / name).of(scene.scanner) == 0)
 
 
