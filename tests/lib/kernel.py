@@ -47,6 +47,7 @@ F_OFD_SETLK = 37
 STATX_BTIME = 0x800
 
 FUSE_MAGIC = 0x65735546
+XFS_MAGIC = 0x58465342
 
 CAP_SYS_ADMIN = 21
 CAP_SYS_RESOURCE = 24
@@ -268,8 +269,13 @@ def admin_may_enter(may=True):
             parameter.flush()
 
 
-def is_fuse(path):
-    """Whether path is served by FUSE."""
+def magic(path):
+    """Of the filesystem that path is on."""
     buffer = ctypes.create_string_buffer(256)
     _checked(libc.statfs(_path(path), buffer))
-    return struct.unpack_from("=q", buffer, 0)[0] == FUSE_MAGIC
+    return struct.unpack_from("=q", buffer, 0)[0]
+
+
+def is_fuse(path):
+    """Whether path is served by FUSE."""
+    return magic(path) == FUSE_MAGIC
