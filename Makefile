@@ -317,7 +317,7 @@ check-valgrind: $(UNIT_TESTS) ## unit tests under valgrind's memcheck
 			leaks=no; own=0;; \
 		esac; \
 		echo "  MEMCHECK $$test"; \
-		timeout 120 $(VALGRIND) --leak-check=$$leaks $$test \
+		timeout 600 $(VALGRIND) --leak-check=$$leaks $$test \
 			>$(B)/valgrind.log 2>&1; code=$$?; \
 		[ $$code -eq 0 ] || [ $$own$$code -lt 99 ] || \
 			{ cat $(B)/valgrind.log >&2; exit 1; }; \
