@@ -10,6 +10,7 @@
 #include "affinity.h"
 #include "arena.h"
 #include "charger_ops.h"
+#include "residency.h"
 #include "ring.h"
 #include "sandbox.h"
 #include "util.h"
@@ -98,6 +99,7 @@ _Noreturn void charger_main(const struct charger_birth *birth)
 	self.context.pins = pins_new();
 	if (r < 0 || !self.context.arena || !self.context.pins)
 		_exit(1);
+	residency_catch_sigbus();
 	r = sandbox_drop_charger_capabilities();
 	if (r == 0)
 		r = start_threads(&self);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -143,13 +144,27 @@ const char *residency_reason(uint32_t flags)
 	return reasons[flags % ARRAY_SIZE(reasons)];
 }
 
-/* Of a touch that goes wrong. */
+/* Each thread's own: where it goes on when a touch goes wrong. */
 static __thread sigjmp_buf page_is_gone;
+static __thread volatile bool is_touching;
 
 static void leave_page(int number)
 {
 	(void)number;
+	if (!is_touching)
+		_exit(EXIT_FAILURE);
 	siglongjmp(page_is_gone, 1);
+}
+
+void residency_catch_sigbus(void)
+{
+	/* As it is left by a jump, it must not block the next one. */
+	struct sigaction leave = {
+		.sa_handler = leave_page,
+		.sa_flags = SA_NODEFER,
+	};
+
+	sigaction(SIGBUS, &leave, NULL);
 }
 
 static int window_mincore(struct window *w)
@@ -191,15 +206,13 @@ static uint64_t block_of(const struct window *w, size_t i)
  */
 static size_t window_touch(const struct window *w, bool each)
 {
-	struct sigaction leave = { .sa_handler = leave_page };
 	volatile uint64_t around = 0;
 	volatile size_t next = 0, touched = 0;
-	struct sigaction before;
 	size_t i;
 
-	sigaction(SIGBUS, &leave, &before);
+	is_touching = true;
 	/* One that was truncated meanwhile isn't present then: on with the next. */
-	sigsetjmp(page_is_gone, 1);
+	sigsetjmp(page_is_gone, 0);
 	while (next < w->pages) {
 		i = next++;
 		if (!is_to_touch(w, i) || (!each && block_of(w, i) == around))
@@ -208,7 +221,7 @@ static size_t window_touch(const struct window *w, bool each)
 		touched++;
 		(void)*(volatile char *)(w->map + i * page_bytes());
 	}
-	sigaction(SIGBUS, &before, NULL);
+	is_touching = false;
 	return touched;
 }
 

@@ -75,6 +75,12 @@ typedef int (*residency_foreign_fn)(void *userdata, uint64_t offset,
 				    uint64_t length);
 
 /*
+ * To be called once in a process that walks, by whatever number of threads:
+ * to touch a page that was truncated meanwhile is SIGBUS. Any other ends it.
+ */
+void residency_catch_sigbus(void);
+
+/*
  * Walks the range's resident pages and counts those charged to the cgroup
  * with inode number @memcg_ino and the others; @foreign, unless NULL, is
  * called with @userdata for each run of others, at a moment when the walk

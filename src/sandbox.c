@@ -68,8 +68,6 @@ static const int allowed[] = {
 	SCMP_SYS(munmap),
 	SCMP_SYS(madvise),
 	SCMP_SYS(mlock),
-	SCMP_SYS(rt_sigaction),
-	SCMP_SYS(rt_sigprocmask),
 	/* rights, and where to run */
 	SCMP_SYS(capget),
 	SCMP_SYS(capset),
