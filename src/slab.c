@@ -126,6 +126,7 @@ static struct block *give(struct slab *slab, void *object)
 	return block;
 }
 
+/* Of several that found no room at a time, one adds it. */
 static int add_block(struct slab *slab)
 {
 	struct block *block = block_new();
@@ -133,9 +134,13 @@ static int add_block(struct slab *slab)
 	if (!block)
 		return -ENOMEM;
 	pthread_mutex_lock(&slab->lock);
-	list_add(&slab->open, &block->link);
-	slab->blocks++;
+	if (list_empty(&slab->open)) {
+		slab->blocks++;
+		list_add(&slab->open, &block->link);
+		block = NULL;
+	}
 	pthread_mutex_unlock(&slab->lock);
+	block_free(block);
 	return 0;
 }
 

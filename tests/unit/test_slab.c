@@ -4,8 +4,11 @@
 
 #include "unit.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 
 #define OBJECTS 5000
 #define OBJECT_BYTES 100 /* 104 are taken: 629 of them fit a block */
@@ -109,6 +112,57 @@ static void test_one_at_a_time(void **state)
 	slab_destroy(&slab);
 }
 
+#define TAKERS 8
+
+/* Set: whoever asks for a block waits until all do. */
+static pthread_barrier_t *meeting;
+
+#if !SLAB_IS_MALLOC
+/* In the place of the C library's. */
+void *mmap(void *at, size_t length, int protection, int flags, int fd,
+	   off_t offset)
+{
+	if (meeting)
+		pthread_barrier_wait(meeting);
+	return (void *)syscall(SYS_mmap, at, length, protection, flags, fd,
+			       offset);
+}
+#endif
+
+static void *take_one(void *arg)
+{
+	return slab_take(arg);
+}
+
+/* Several find no room at a time: one block is enough for all of them. */
+static void test_the_first_at_a_time(void **state)
+{
+	pthread_t threads[TAKERS];
+	pthread_barrier_t barrier;
+	void *objects[TAKERS];
+	struct slab slab;
+
+	(void)state;
+	if (SLAB_IS_MALLOC)
+		skip();
+	slab_init(&slab, OBJECT_BYTES);
+	pthread_barrier_init(&barrier, NULL, TAKERS);
+	meeting = &barrier;
+	for (int i = 0; i < TAKERS; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, take_one, &slab), 0);
+	for (int i = 0; i < TAKERS; i++) {
+		pthread_join(threads[i], &objects[i]);
+		assert_non_null(objects[i]);
+	}
+	meeting = NULL;
+	assert_int_equal(slab.blocks, 1);
+	for (int i = 0; i < TAKERS; i++)
+		slab_give(&slab, objects[i]);
+	pthread_barrier_destroy(&barrier);
+	slab_destroy(&slab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +170,7 @@ int main(void)
 		cmocka_unit_test(test_comings_and_goings),
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_one_at_a_time),
+		cmocka_unit_test(test_the_first_at_a_time),
 	};
 
 	unit_watchdog(60);
