@@ -6,7 +6,6 @@
  */
 #include "fuse_priv.h"
 #include "charge_cached.h"
-#include "holes.h"
 #include "inode_place.h"
 #include "transport.h"
 
@@ -314,27 +313,32 @@ static void cached_getattr(fuse_req_t req, fuse_ino_t ino,
 
 /* -- what needs no pages -- */
 
+static void run_lseek(struct fuse_front *front, struct job *job)
+{
+	struct backing *backing;
+	int r;
+
+	r = backing_open(front->table, job->inode, false, false, &backing);
+	if (r < 0) {
+		fuse_reply_err(job->req, -r);
+		return;
+	}
+	front_reply_seek(job, backing_read_fd(backing));
+	backing_close(front->table, backing);
+}
+
 static void cached_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset,
 			 int whence, struct fuse_file_info *fi)
 {
-	struct fuse_front *front = front_of(req);
-	struct backing *backing;
-	off_t at;
-	int r;
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.run = run_lseek,
+		.seek = { .offset = offset, .whence = whence },
+	};
 
 	(void)fi;
-	r = backing_open(front->table, front_inode(front, ino), false, false,
-			 &backing);
-	if (r < 0) {
-		fuse_reply_err(req, -r);
-		return;
-	}
-	at = holes_seek(backing_read_fd(backing), offset, whence);
-	if (at < 0)
-		fuse_reply_err(req, (int)-at);
-	else
-		fuse_reply_lseek(req, at);
-	backing_close(front->table, backing);
+	front_dispatch(&job);
 }
 
 static void run_fsync(struct fuse_front *front, struct job *job)

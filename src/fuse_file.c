@@ -466,18 +466,36 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 
 /* -- the rest of an open file -- */
 
+void front_reply_seek(const struct job *job, int fd)
+{
+	off_t at = holes_seek(fd, job->seek.offset, job->seek.whence);
+
+	if (at < 0)
+		fuse_reply_err(job->req, (int)-at);
+	else
+		fuse_reply_lseek(job->req, at);
+}
+
+static void run_lseek(struct fuse_front *front, struct job *job)
+{
+	struct charge_file file = file_of(front, &job->fi);
+
+	front_reply_seek(job, charge_file_fd(&file));
+}
+
+/* It may wait for the disk, as an fsync(2) does. */
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	      struct fuse_file_info *fi)
 {
-	struct charge_file file = file_of(front_of(req), fi);
-	off_t at;
+	struct job job = {
+		.req = req,
+		.inode = front_inode(front_of(req), ino),
+		.fi = *fi,
+		.run = run_lseek,
+		.seek = { .offset = offset, .whence = whence },
+	};
 
-	(void)ino;
-	at = holes_seek(charge_file_fd(&file), offset, whence);
-	if (at < 0)
-		fuse_reply_err(req, (int)-at);
-	else
-		fuse_reply_lseek(req, at);
+	front_dispatch(&job);
 }
 
 static void run_fsync(struct fuse_front *front, struct job *job)

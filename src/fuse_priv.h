@@ -123,11 +123,18 @@ struct job {
 			off_t out_offset;
 			size_t length;
 		} copy;
+		struct {
+			off_t offset;
+			int whence;
+		} seek;
 		int datasync;
 	};
 };
 
 void front_dispatch(const struct job *job);
+
+/* Answers an lseek(2) with what is found in the file of the fd. */
+void front_reply_seek(const struct job *job, int fd);
 
 static inline struct charge_file file_of(const struct fuse_front *front,
 					 const struct fuse_file_info *fi)
