@@ -97,12 +97,12 @@ static bool is_together(const struct listings_reader *a,
 	return a->group == b->group && apart <= TOGETHER_NS;
 }
 
-/* What a handle has room for. */
+/* What a handle has room for: never 0, and of the same place. */
 static uint16_t reader_of(const struct scanners_process *process)
 {
 	uint16_t reader = (uint16_t)process->who;
 
-	return reader ? reader : UINT16_MAX;
+	return reader ? reader : SCANNERS_PROCESSES;
 }
 
 /* Where a file is; asked without locks. */

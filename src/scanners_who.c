@@ -65,7 +65,7 @@ void scanners_clear(struct scanners *scanners, struct scanners_process *process)
 	memset(process, 0, sizeof(*process));
 }
 
-/* Of the next process in that place: its low bits name it, and are never 0. */
+/* Of the next process in that place, which its low bits name; never 0. */
 static uint32_t next_who(struct scanners *scanners, int place)
 {
 	if (++scanners->last_serial >= UINT32_MAX / SCANNERS_PROCESSES)
