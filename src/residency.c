@@ -163,8 +163,13 @@ void residency_catch_sigbus(void)
 		.sa_handler = leave_page,
 		.sa_flags = SA_NODEFER,
 	};
+	sigset_t bus;
 
 	sigaction(SIGBUS, &leave, NULL);
+	/* Who blocks it is killed (sigaction(2)). */
+	sigemptyset(&bus);
+	sigaddset(&bus, SIGBUS);
+	pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
 }
 
 static int window_mincore(struct window *w)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from lib import actions
+from lib import act, actions
 from lib.control import addresses, device_of, request
 from lib.hold import Mapper
 from lib.judge import evict
@@ -143,6 +143,30 @@ def referenced(pfns):
     with open("/proc/kpageflags", "rb", buffering=0) as flags:
         return sum(bool(struct.unpack("Q", os.pread(flags.fileno(), 8, 8 * pfn))
                         [0] & KPF_REFERENCED) for pfn in pfns)
+
+
+def shrink_and_grow(path, seconds):
+    end = time.monotonic() + seconds
+    with open(path, "r+b", buffering=0) as file:
+        while time.monotonic() < end:
+            file.truncate(0)
+            os.pwrite(file.fileno(), bytes(SIZE), 0)
+
+
+def look_often(address, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        request(address, "verify")
+
+
+def test_a_file_that_shrinks_is_looked_at(place, address, path):
+    """A page can go between being seen and being touched: no charger dies of
+    that, though some of them look at a time."""
+    before = place.mount.chargers()
+    shrinking = place.start(shrink_and_grow, path, 3)
+    looking = [place.start(look_often, address, 3) for _ in range(2)]
+    act.together([shrinking, *looking])
+    assert place.mount.chargers() == before
 
 
 def test_looking_is_no_use(place, address, path):
