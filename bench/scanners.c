@@ -144,6 +144,7 @@ static void measure(struct desk *desk, int clients, bool has_listed)
 	for (int i = 0; i < clients; i++) {
 		pid_t client = fork();
 
+		check(client < 0 ? -errno : 0, "client");
 		if (client == 0)
 			for (;;)
 				pause();
