@@ -24,14 +24,15 @@
 
 /*
  * Most who ask are alone in their process, or its first thread: the kernel
- * knows that without a text, which takes ten times as long.
+ * knows that without a text, which takes ten times as long. (Of a thread that
+ * isn't the first, or isn't there, it says ESRCH; of another user's, EPERM.)
  */
 static pid_t thread_group(pid_t tid)
 {
 	char path[32], text[1024];
 	const char *at;
 
-	if (tgkill(tid, tid, 0) == 0)
+	if (tgkill(tid, tid, 0) == 0 || errno == EPERM)
 		return tid;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
 	if (read_small_file(AT_FDCWD, path, text, sizeof(text)) < 0)
