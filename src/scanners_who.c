@@ -40,6 +40,14 @@ static uint64_t used_ns(const struct scanners_place *place)
 	return atomic_load_explicit(&place->used_ns, memory_order_relaxed);
 }
 
+/* Requests may overtake each other: the latest counts. */
+static void note_use(struct scanners_place *place, uint64_t now)
+{
+	if (used_ns(place) < now)
+		atomic_store_explicit(&place->used_ns, now,
+				      memory_order_relaxed);
+}
+
 /* A free place, or that of who has been quiet for longest. */
 static int find_place(const struct scanners *scanners)
 {
@@ -125,7 +133,8 @@ static bool find_helper(struct scanners *scanners,
  * then. Its cgroup is taken over. Who has executed something else begins anew.
  */
 static struct scanners_process *adopt(struct scanners *scanners,
-				      const struct identity *id, char **cgroup)
+				      const struct identity *id, char **cgroup,
+				      uint64_t now)
 {
 	int known = find_identity(scanners, id);
 	int number = known < 0 ? find_place(scanners) : known;
@@ -145,6 +154,8 @@ static struct scanners_process *adopt(struct scanners *scanners,
 	process->cgroup = steal_ptr(cgroup);
 	process->list = NULL;
 	process->has_helper = find_helper(scanners, id);
+	/* So that the next one doesn't take this place again. */
+	note_use(place, now);
 	return process;
 }
 
@@ -222,7 +233,7 @@ static struct scanners_process *ask(struct scanners *scanners, pid_t tid,
 		return NULL;
 	cgroup = cgroup_of(scanners, tid);
 	pthread_mutex_lock(&scanners->table_lock);
-	process = adopt(scanners, &id, &cgroup);
+	process = adopt(scanners, &id, &cgroup, now);
 	pthread_mutex_unlock(&scanners->table_lock);
 	if (process)
 		remember(scanners, tid, process->who, now);
@@ -233,7 +244,6 @@ struct scanners_process *scanners_take(struct scanners *scanners, pid_t tid,
 				       uint64_t now)
 {
 	struct scanners_process *process;
-	struct scanners_place *place;
 
 	if (tid <= 0)
 		return NULL;
@@ -242,9 +252,6 @@ struct scanners_process *scanners_take(struct scanners *scanners, pid_t tid,
 		process = ask(scanners, tid, now);
 	if (!process)
 		return NULL;
-	place = scanners_place_of(scanners, process->who);
-	if (used_ns(place) < now)
-		atomic_store_explicit(&place->used_ns, now,
-				      memory_order_relaxed);
+	note_use(scanners_place_of(scanners, process->who), now);
 	return process;
 }
