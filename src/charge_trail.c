@@ -74,12 +74,12 @@ static void piece_free(struct charge_trail *trail, struct trail_piece *piece)
 /* Whether anybody has opened the file of late who is no scanner. */
 static bool is_used(struct charge *charge, struct inode *inode)
 {
-	bool is_used;
+	bool is_there;
 
 	inode_lock(charge->table, inode);
-	is_used = account_file_last_user(&inode->pages->account);
+	is_there = account_file_last_user(&inode->pages->account);
 	inode_unlock(charge->table, inode);
-	return is_used;
+	return is_there;
 }
 
 /* His pages go; or become the host's, as any reader's, where others use them. */
