@@ -92,7 +92,8 @@ static void halve(struct scanner *scanner, uint64_t now_ns)
 	sums->left_opened /= 2;
 	sums->left_listed /= 2;
 	sums->wrote /= 2;
-	sums->dirs /= 2;
+	/* Who has listed a directory goes on to have listed one. */
+	sums->dirs = (sums->dirs + 1) / 2;
 	sums->walked /= 2;
 	sums->entered /= 2;
 	scanner->since_ns += elapsed_ns(scanner->since_ns, now_ns) / 2;

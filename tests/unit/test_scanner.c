@@ -99,6 +99,21 @@ static void test_one_directory(void **state)
 	assert_true(take(&tar, 2, 5));
 }
 
+/* One listing is known of for as long as files are opened, wherever they are. */
+static void test_one_listing(void **state)
+{
+	struct story story = begin();
+
+	(void)state;
+	scanner_note_directory(&story.scanner, false, story.now_ns);
+	story.lister = SCANNER_NOBODY;
+	for (uint32_t n = 0; n < 300; n++)
+		assert_false(take(&story, 2, n));
+	assert_int_equal(story.scanner.sums.dirs, 1);
+	story.lister = SCANNER_ITSELF;
+	assert_in_range(caught_after(&story, 100), 48, 80);
+}
+
 /*
  * Of two threads, the one whose request came first may be heard last: what it
  * says is a moment old then, and no pause.
@@ -385,6 +400,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_grep),
 		cmocka_unit_test(test_one_directory),
+		cmocka_unit_test(test_one_listing),
 		cmocka_unit_test(test_threads_that_overtake),
 		cmocka_unit_test(test_a_backup_of_large_files),
 		cmocka_unit_test(test_at_idle_priority),
