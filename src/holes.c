@@ -21,20 +21,21 @@ struct extent {
 /* The one at @at. False: there is none, or it can't be told. */
 static bool extent_at(int fd, off_t at, struct extent *extent)
 {
-	struct {
+	union {
 		struct fiemap map;
-		struct fiemap_extent found;
+		char space[sizeof(struct fiemap) + sizeof(struct fiemap_extent)];
 	} ask = {
 		.map.fm_start = (uint64_t)at,
 		.map.fm_length = FIEMAP_MAX_OFFSET - (uint64_t)at,
 		.map.fm_extent_count = 1,
 	};
+	const struct fiemap_extent *found = ask.map.fm_extents;
 
 	if (ioctl(fd, FS_IOC_FIEMAP, &ask) < 0 || !ask.map.fm_mapped_extents ||
-	    ask.found.fe_logical > (uint64_t)at)
+	    found->fe_logical > (uint64_t)at)
 		return false;
-	extent->end = (off_t)(ask.found.fe_logical + ask.found.fe_length);
-	extent->is_empty = ask.found.fe_flags & FIEMAP_EXTENT_UNWRITTEN;
+	extent->end = (off_t)(found->fe_logical + found->fe_length);
+	extent->is_empty = found->fe_flags & FIEMAP_EXTENT_UNWRITTEN;
 	return true;
 }
 
