@@ -7,12 +7,11 @@ import enum
 import fcntl
 import mmap
 import os
-import random
 import struct
 import zlib
 
 from . import act, kernel
-from .differ import Step
+from .differ import Descriptors, Planner, Step
 from .twin import attributes
 
 CAST = {"one": act.OWNER, "two": act.OWNER}
@@ -33,26 +32,17 @@ def told(data):
     return len(data), zlib.crc32(data)
 
 
-class Player:
+class Player(Descriptors):
     """Makes the calls of a plan on its descriptors and mappings."""
 
     def __init__(self):
-        self.fds, self.maps = {}, {}
+        super().__init__()
+        self.maps = {}
         # Aligned, as direct I/O wants it.
         self.buffer = mmap.mmap(-1, 8 << 20)
         self.view = memoryview(self.buffer)
         self.out, self.into = os.pipe()
         fcntl.fcntl(self.into, fcntl.F_SETPIPE_SZ, 1 << 17)
-
-    def fd(self, slot):
-        if slot not in self.fds:
-            raise OSError(9, "no such slot")
-        return self.fds[slot]
-
-    def keep(self, slot, fd):
-        if slot in self.fds:
-            os.close(self.fds.pop(slot))
-        self.fds[slot] = fd
 
     def filled(self, seed, length):
         """Part of the buffer, with content of its own."""
@@ -64,9 +54,6 @@ class Player:
 
     def open(self, slot, path, flags):
         self.keep(slot, os.open(path, flags, 0o644))
-
-    def dup(self, slot, other):
-        self.keep(other, os.dup(self.fd(slot)))
 
     def set_flags(self, slot, flags):
         fcntl.fcntl(self.fd(slot), fcntl.F_SETFL, flags)
@@ -239,24 +226,20 @@ class Player:
         return value.value
 
 
-class Maker:
+class Maker(Planner):
     """Writes a plan; what is in it besides reads and writes is by the seed.
     Of what is stored where nothing was, the page cache's folios decide how
     many blocks it takes, and that decides what unaligned direct I/O may do: so
     a plan has either mappings, or locks and leases (for which a mapping doesn't
     count as its open does, see README) and direct I/O, or copies."""
 
+    cast, slots = CAST, SLOTS
+
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.has_maps, self.has_splices = seed % 2 == 0, seed % 3 == 0
         self.is_direct = seed % 4 == 1
         self.count = 0
-
-    def pick(self, *things):
-        return self.random.choice(things)
-
-    def slot(self):
-        return self.random.randrange(SLOTS)
 
     def number(self):
         return self.random.randrange(MAPS)
@@ -391,13 +374,3 @@ class Maker:
             for number in range(MAPS if self.has_maps else 0):
                 yield Step(who, "map", (number, number, 40 * PAGE, 3,
                                         mmap.MAP_SHARED, 0))
-
-    def plan(self, length):
-        kinds, who = self.steps(), "one"
-        plan = list(self.stage())
-        for _ in range(length):
-            if self.random.random() < 0.15:
-                who = self.pick(*CAST)
-            call, arguments = self.random.choice(kinds)
-            plan.append(Step(who, call, arguments()))
-        return plan

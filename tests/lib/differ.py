@@ -11,6 +11,7 @@ the other. The result of each, or its errno, must be the same on both sides.
 import errno
 import os
 import pickle
+import random
 import select
 import struct
 import time
@@ -43,6 +44,54 @@ class Difference:
         plan = "\n".join(f"    {step}" for step in self.steps)
         return (f"the last of {len(self.steps)} steps differs:\n{plan}\n"
                 f"    native: {self.native!r}\n    mount:  {self.seen!r}")
+
+
+class Descriptors:
+    """What a player of plans has open, by the numbers of slots."""
+
+    def __init__(self):
+        self.fds = {}
+
+    def fd(self, slot):
+        if slot not in self.fds:
+            raise OSError(errno.EBADF, "no such slot")
+        return self.fds[slot]
+
+    def keep(self, slot, fd):
+        if slot in self.fds:
+            os.close(self.fds.pop(slot))
+        self.fds[slot] = fd
+
+    def dup(self, slot, other):
+        self.keep(other, os.dup(self.fd(slot)))
+
+
+class Planner:
+    """Writes plans for a cast, each by its seed. stage(): the steps that all
+    begin with; steps(): (call, what makes its arguments), the more frequent
+    more often."""
+
+    cast, slots = {}, 0
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def pick(self, *things):
+        return self.random.choice(things)
+
+    def slot(self):
+        return self.random.randrange(self.slots)
+
+    def plan(self, length):
+        """The first of the cast begins; most go on for some steps."""
+        kinds, plan = self.steps(), list(self.stage())
+        who = next(iter(self.cast))
+        for _ in range(length):
+            if self.random.random() < 0.15:
+                who = self.pick(*self.cast)
+            call, arguments = self.random.choice(kinds)
+            plan.append(Step(who, call, arguments()))
+        return plan
 
 
 class Hand:

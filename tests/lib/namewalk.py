@@ -5,14 +5,13 @@ by users of all kinds."""
 
 import enum
 import os
-import random
 import stat
 import struct
 import time
 
 from . import act, kernel
 from .act import TEAM
-from .differ import Step
+from .differ import Descriptors, Planner, Step
 from .twin import attributes, forget_history
 
 CAST = {user.name: user for user in (
@@ -45,22 +44,12 @@ ACLS = (acl((1, 7, -1), (4, 5, -1), (32, 0, -1)),
             (32, 7, -1)), b"", acl((1, 7, -1)))
 
 
-class Player:
+class Player(Descriptors):
     """Makes the calls of a plan, in the current directory."""
 
     def __init__(self):
-        self.fds = {}
+        super().__init__()
         self.times = {}
-
-    def fd(self, slot):
-        if slot not in self.fds:
-            raise OSError(9, "no such slot")
-        return self.fds[slot]
-
-    def keep(self, slot, fd):
-        if slot in self.fds:
-            os.close(self.fds.pop(slot))
-        self.fds[slot] = fd
 
     def at(self, slot):
         """A directory to begin at, or the current one."""
@@ -98,9 +87,6 @@ class Player:
     def close(self, slot):
         os.close(self.fd(slot))
         del self.fds[slot]
-
-    def dup(self, slot, other):
-        self.keep(other, os.dup(self.fd(slot)))
 
     def chdir(self, path):
         """There, and back."""
@@ -236,17 +222,16 @@ class Player:
         os.ftruncate(self.fd(slot), size)
 
 
-class Maker:
+class Maker(Planner):
     """Writes a plan. What a server isn't told enough of to clear suid and sgid
     as natively (see README) are writes: a plan has either these or those."""
 
+    cast, slots = CAST, SLOTS
+
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.writes = seed % 2 == 0
         self.special = 0 if self.writes else 0o7000
-
-    def pick(self, *things):
-        return self.random.choice(things)
 
     def often(self, usual, *others):
         return usual if self.random.random() < 0.6 else self.pick(*others)
@@ -263,9 +248,6 @@ class Maker:
 
     def at(self):
         return self.often(None, self.slot())
-
-    def slot(self):
-        return self.random.randrange(SLOTS)
 
     def mode(self):
         special = self.often(0, 0o1000, 0o2000, 0o4000, 0o6000) & self.special
@@ -304,7 +286,6 @@ class Maker:
         return name, self.pick(b"", b"one", b"x" * 300)
 
     def steps(self):
-        """(call, what makes its arguments), the more frequent more often."""
         path, slot, mode, at = self.path, self.slot, self.mode, self.at
         always = (
             ("open", lambda: (slot(), path(), self.open_flags(), mode(), at())),
@@ -383,14 +364,3 @@ class Maker:
             yield Step("root", "chmod", (name, mode))
         yield Step("root", "set_xattr", (
             "ruled", "system.posix_acl_default", ACLS[1], 0))
-
-    def plan(self, length):
-        kinds = self.steps()
-        plan = list(self.stage())
-        who = "root"
-        for _ in range(length):
-            if self.random.random() < 0.15:
-                who = self.pick(*CAST)
-            call, arguments = self.random.choice(kinds)
-            plan.append(Step(who, call, arguments()))
-        return plan
