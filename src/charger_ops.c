@@ -341,8 +341,7 @@ static int drop_run(void *userdata, uint64_t offset, uint64_t length)
 
 	/* Dirty pages are dropped only once they are clean. */
 	sync_file_range(*fd, (off_t)offset, (off_t)length,
-			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-				SYNC_FILE_RANGE_WAIT_AFTER);
+			SYNC_FILE_RANGE_WRITE_AND_WAIT);
 	posix_fadvise(*fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
 	return 0;
 }

@@ -49,9 +49,7 @@ static void write_out(int fd, off_t from, off_t to)
 				  &pages);
 	if (r < 0 || pages)
 		sync_file_range(fd, from, to - from,
-				SYNC_FILE_RANGE_WAIT_BEFORE |
-					SYNC_FILE_RANGE_WRITE |
-					SYNC_FILE_RANGE_WAIT_AFTER);
+				SYNC_FILE_RANGE_WRITE_AND_WAIT);
 }
 
 /*

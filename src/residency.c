@@ -69,27 +69,33 @@ uint64_t pages_of(uint64_t bytes)
 	return (bytes + page_bytes() - 1) / page_bytes();
 }
 
-int residency_count(int fd, uint64_t offset, uint64_t length, uint64_t *pages)
+static int count_cached(int fd, uint64_t offset, uint64_t length,
+			struct cachestat *stat)
 {
 	struct cachestat_range range = { .off = offset, .len = length };
-	struct cachestat stat;
 
-	if (syscall(SYS_cachestat, fd, &range, &stat, 0) < 0)
-		return -errno;
-	*pages = stat.nr_cache;
-	return 0;
+	return syscall(SYS_cachestat, fd, &range, stat, 0) < 0 ? -errno : 0;
+}
+
+int residency_count(int fd, uint64_t offset, uint64_t length, uint64_t *pages)
+{
+	struct cachestat stat;
+	int r = count_cached(fd, offset, length, &stat);
+
+	if (r == 0)
+		*pages = stat.nr_cache;
+	return r;
 }
 
 int residency_count_dirty(int fd, uint64_t offset, uint64_t length,
 			  uint64_t *pages)
 {
-	struct cachestat_range range = { .off = offset, .len = length };
 	struct cachestat stat;
+	int r = count_cached(fd, offset, length, &stat);
 
-	if (syscall(SYS_cachestat, fd, &range, &stat, 0) < 0)
-		return -errno;
-	*pages = stat.nr_dirty + stat.nr_writeback;
-	return 0;
+	if (r == 0)
+		*pages = stat.nr_dirty + stat.nr_writeback;
+	return r;
 }
 
 static int open_table(const char *path)
