@@ -50,25 +50,31 @@ const struct inode_hooks backing_hooks = {
 	.release = backing_free,
 };
 
-static bool is_for_appends(int fd)
+/* An fd for a backing that needs one. */
+struct opened {
+	int fd; /* -1: none */
+	bool appends; /* whatever is written by it lands at the end */
+};
+
+static void opened_close(struct opened *opened)
 {
-	return fcntl(fd, F_GETFL) & O_APPEND;
+	close_fd(opened->fd);
 }
+
+#define cleanup_opened __attribute__((cleanup(opened_close)))
 
 /*
  * Opens one more time what the inode has, if it has the fd that is asked
- * for; an @fd that is given is installed. NULL: an fd has to be opened.
+ * for; one that is given is installed. NULL: an fd has to be opened.
  */
 static struct backing *backing_take(struct inode_table *table,
 				    struct inode *inode, enum backing_use use,
-				    int *fd)
+				    struct opened *opened)
 {
 	struct backing *made = NULL;
 	struct backing *backing;
-	bool appends = false;
 
-	if (*fd >= 0) {
-		appends = use == BACKING_WRITE && is_for_appends(*fd);
+	if (opened->fd >= 0) {
 		made = backing_alloc(inode);
 		if (!made || inode_make_pages(table, inode) < 0) {
 			backing_free(made);
@@ -79,10 +85,10 @@ static struct backing *backing_take(struct inode_table *table,
 	if (!inode->backing)
 		inode->backing = steal_ptr(&made);
 	backing = inode->backing;
-	if (backing && backing->fds[use] < 0 && *fd >= 0) {
+	if (backing && backing->fds[use] < 0 && opened->fd >= 0) {
 		if (use == BACKING_WRITE)
-			backing->appends = appends;
-		__atomic_store_n(&backing->fds[use], steal_fd(fd),
+			backing->appends = opened->appends;
+		__atomic_store_n(&backing->fds[use], steal_fd(&opened->fd),
 				 __ATOMIC_RELAXED);
 	}
 	if (backing && backing->fds[use] < 0)
@@ -97,17 +103,19 @@ static struct backing *backing_take(struct inode_table *table,
 	return backing;
 }
 
-static int open_file(struct inode_table *table, struct inode *inode,
-		     bool writable, bool append)
+/* Append-only files can't be opened for writing without O_APPEND in @flags. */
+static int open_file(struct inode_table *table, struct inode *inode, int flags,
+		     struct opened *opened)
 {
 	int fd;
 
-	if (!writable)
-		return inode_open(table, inode, O_RDONLY | O_NOCTTY);
-	fd = inode_open(table, inode, O_RDWR | O_NOCTTY);
-	if (fd == -EPERM && append)
-		fd = inode_open(table, inode, O_RDWR | O_APPEND | O_NOCTTY);
-	return fd;
+	fd = inode_open(table, inode, (flags & ~O_APPEND) | O_NOCTTY);
+	if (fd == -EPERM && flags & O_APPEND) {
+		fd = inode_open(table, inode, flags | O_NOCTTY);
+		opened->appends = true;
+	}
+	opened->fd = fd;
+	return fd < 0 ? fd : 0;
 }
 
 /*
@@ -119,8 +127,8 @@ static struct backing *take_open(struct inode_table *table, struct inode *inode,
 				 bool writable, bool append)
 {
 	enum backing_use use = writable ? BACKING_WRITE : BACKING_READ;
+	struct opened none = { .fd = -1 };
 	struct backing *backing;
-	int none = -1;
 
 	if (writable && !inode_table_limits(table)->keeps_writers)
 		return NULL;
@@ -135,11 +143,11 @@ static struct backing *take_open(struct inode_table *table, struct inode *inode,
  * The file isn't append-only any more: the number that all write by gets an
  * fd that writes where it is told to.
  */
-static void write_anywhere(struct backing *backing, int fd)
+static void write_anywhere(struct backing *backing, const struct opened *opened)
 {
-	if (is_for_appends(fd))
+	if (opened->appends)
 		return;
-	if (dup3(fd, backing->fds[BACKING_WRITE], O_CLOEXEC) >= 0)
+	if (dup3(opened->fd, backing->fds[BACKING_WRITE], O_CLOEXEC) >= 0)
 		backing->appends = false;
 }
 
@@ -147,20 +155,23 @@ int backing_open(struct inode_table *table, struct inode *inode, bool writable,
 		 bool append, struct backing **out)
 {
 	enum backing_use use = writable ? BACKING_WRITE : BACKING_READ;
-	cleanup_close int fd = -1;
+	cleanup_opened struct opened opened = { .fd = -1 };
+	int writing = O_RDWR | (append ? O_APPEND : 0);
 	struct backing *backing;
+	int r;
 
 	backing = take_open(table, inode, writable, append);
 	if (!backing) {
-		fd = open_file(table, inode, writable, append);
-		if (fd < 0)
-			return fd;
-		backing = backing_take(table, inode, use, &fd);
+		r = open_file(table, inode, writable ? writing : O_RDONLY,
+			      &opened);
+		if (r < 0)
+			return r;
+		backing = backing_take(table, inode, use, &opened);
 	}
 	if (!backing)
 		return -ENOMEM;
-	if (fd >= 0 && writable && backing->appends)
-		write_anywhere(backing, fd);
+	if (opened.fd >= 0 && writable && backing->appends)
+		write_anywhere(backing, &opened);
 	*out = backing;
 	return 0;
 }
@@ -168,10 +179,10 @@ int backing_open(struct inode_table *table, struct inode *inode, bool writable,
 int backing_adopt(struct inode_table *table, struct inode *inode, int fd,
 		  struct backing **out)
 {
-	cleanup_close int owned = fd;
+	cleanup_opened struct opened opened = { .fd = fd };
 	struct backing *backing;
 
-	backing = backing_take(table, inode, BACKING_WRITE, &owned);
+	backing = backing_take(table, inode, BACKING_WRITE, &opened);
 	if (!backing)
 		return -ENOMEM;
 	*out = backing;
