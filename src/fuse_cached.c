@@ -39,6 +39,11 @@ static struct charge_cached_io io_of(struct fuse_front *front,
 	};
 }
 
+static bool is_own_thread(pid_t tid)
+{
+	return tgkill(getpid(), tid, 0) == 0;
+}
+
 /*
  * The daemon and its chargers open files of the mount themselves, some of them
  * before they answer a read, which then has its pages: they aren't to wait.
@@ -46,11 +51,11 @@ static struct charge_cached_io io_of(struct fuse_front *front,
 static bool is_one_of_us(struct fuse_front *front, const struct inode *inode,
 			 pid_t tid)
 {
-	return tgkill(getpid(), tid, 0) == 0 ||
+	return is_own_thread(tid) ||
 	       charge_has_charger(front->charge, inode, tid);
 }
 
-/* Of a file that is for everybody read as by a scanner, not by a charger. */
+/* A charger is none, nor is the daemon, whatever the file's rule says. */
 static bool is_scan(struct fuse_front *front, const struct job *job)
 {
 	struct scanners_caller caller = front_caller(job->req);
@@ -63,7 +68,7 @@ static bool is_scan(struct fuse_front *front, const struct job *job)
 					charge_scanners(charge, job->inode),
 					job->io.size);
 	return charge_is_scan(charge, job->inode, is_scanner) &&
-	       !is_one_of_us(front, job->inode, caller.tid);
+	       !is_own_thread(caller.tid);
 }
 
 static void run_read(struct fuse_front *front, struct job *job)
