@@ -551,7 +551,7 @@ int64_t charge_cached_write(struct charge *charge,
 	struct recharger_range range = {
 		.offset = io->offset,
 		.length = io->size,
-		.is_written = true,
+		.for_good = true,
 	};
 	int64_t n;
 	int r;

@@ -86,8 +86,8 @@ static bool is_used(struct charge *charge, struct inode *inode)
 static void drop(struct charge *charge, struct inode *inode,
 		 struct recharger_range range)
 {
-	range.is_written = !is_used(charge, inode);
-	if (range.is_written)
+	range.for_good = !is_used(charge, inode);
+	if (range.for_good)
 		stats_add(charge->stats, STATS_scan_dropped_bytes,
 			  range.length);
 	recharger_queue(charge->recharger, inode, &range);

@@ -29,8 +29,8 @@
 struct recharge {
 	struct list link;
 	struct inode *inode;
-	struct ranges read;
-	struct ranges written;
+	struct ranges lent; /* they come back as the host's */
+	struct ranges gone; /* for good */
 	uint64_t delay_ns; /* so long after the first was queued */
 	uint64_t due_ns;
 };
@@ -72,8 +72,8 @@ static void recharge_free(struct recharger *recharger,
 {
 	if (!recharge)
 		return;
-	ranges_clear(&recharge->read);
-	ranges_clear(&recharge->written);
+	ranges_clear(&recharge->lent);
+	ranges_clear(&recharge->gone);
 	inode_forget(recharger->charge->table, recharge->inode, 1);
 	free(recharge);
 }
@@ -133,7 +133,7 @@ void recharger_queue(struct recharger *recharger, struct inode *inode,
 	}
 	if (recharge)
 		add(recharger,
-		    range->is_written ? &recharge->written : &recharge->read,
+		    range->for_good ? &recharge->gone : &recharge->lent,
 		    &pages);
 	pthread_mutex_unlock(&recharger->lock);
 	recharge_free(recharger, spare);
@@ -244,8 +244,8 @@ static void fill_ranges(struct recharger *recharger,
 
 	if (!binding->host || !charge_can_ask(host_charger(binding->host)))
 		return;
-	for (size_t i = 0; i < recharge->read.n; i++) {
-		const struct range *range = &recharge->read.items[i];
+	for (size_t i = 0; i < recharge->lent.n; i++) {
+		const struct range *range = &recharge->lent.items[i];
 		struct ring_call call = {
 			.op = RING_FILL,
 			.fd = fd,
@@ -272,12 +272,12 @@ static void requeue(struct recharger *recharger, struct recharge *recharge)
 	pthread_mutex_lock(&recharger->lock);
 	queued = inode->pages->cached->recharge;
 	if (queued) {
-		add_all(recharger, &queued->read, &recharge->read);
-		add_all(recharger, &queued->written, &recharge->written);
+		add_all(recharger, &queued->lent, &recharge->lent);
+		add_all(recharger, &queued->gone, &recharge->gone);
 	} else {
 		stats_add(recharger->charge->stats, STATS_reader_pages,
-			  ranges_pages(&recharge->read) +
-				  ranges_pages(&recharge->written));
+			  ranges_pages(&recharge->lent) +
+				  ranges_pages(&recharge->gone));
 		enqueue(recharger, steal_ptr(&recharge));
 	}
 	pthread_mutex_unlock(&recharger->lock);
@@ -300,20 +300,20 @@ static int open_pages(struct recharger *recharger, struct inode *inode)
 static void run(struct recharger *recharger, struct recharge *recharge)
 {
 	int fd = open_pages(recharger, recharge->inode);
-	struct ranges read = { 0 }, written = { 0 };
+	struct ranges lent = { 0 }, gone = { 0 };
 
-	drop_ranges(recharger, recharge, fd, &recharge->read, &read);
-	drop_ranges(recharger, recharge, fd, &recharge->written, &written);
+	drop_ranges(recharger, recharge, fd, &recharge->lent, &lent);
+	drop_ranges(recharger, recharge, fd, &recharge->gone, &gone);
 	if (fd >= 0)
 		fill_ranges(recharger, recharge, fd);
 	mirror_close(recharger->mirror, fd);
 	/* It was kept for the next write, that hasn't come. */
 	backing_drop_writer(recharger->charge->table, recharge->inode);
-	ranges_clear(&recharge->read);
-	ranges_clear(&recharge->written);
-	recharge->read = read;
-	recharge->written = written;
-	if (read.n || written.n)
+	ranges_clear(&recharge->lent);
+	ranges_clear(&recharge->gone);
+	recharge->lent = lent;
+	recharge->gone = gone;
+	if (lent.n || gone.n)
 		requeue(recharger, recharge);
 	else
 		recharge_free(recharger, recharge);
