@@ -156,7 +156,10 @@ bool scanners_is_helper(struct scanners *scanners,
 			const struct listings_reader *reader,
 			const struct identity *process);
 
-/* Under the place's lock: whether it is one now; and what is to be done, without. */
+/*
+ * Under the place's lock: whether it is one now; and what is to be done,
+ * without.
+ */
 void scanners_judge(struct scanners *scanners, struct scanners_process *process,
 		    uint64_t now, struct scanners_verdict *verdict);
 void scanners_carry_out(struct scanners *scanners,
