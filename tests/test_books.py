@@ -44,9 +44,15 @@ def figures(place, cgroup):
 
 def becomes(place, cgroup, *expected):
     """The machine may take some pages at any time; none come by themselves."""
-    return eventually(lambda: all(
-        0.75 * wanted <= figure <= wanted for figure, wanted
-        in zip(figures(place, cgroup), expected, strict=True)), limit=10)
+    def is_so():
+        seen[:] = figures(place, cgroup)
+        return all(0.75 * wanted <= figure <= wanted for figure, wanted
+                   in zip(seen, expected, strict=True))
+    seen = []
+    became = eventually(is_so, limit=10)
+    if not became:
+        print(f"{cgroup.path}: {seen}, not {expected}")
+    return became
 
 
 def read(place, name, cgroup):

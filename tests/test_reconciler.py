@@ -5,6 +5,7 @@ They are found, and claimed, while the file is open, and after its close."""
 import contextlib
 import mmap
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -262,7 +263,7 @@ def test_pages_of_a_file_that_was_open_before_its_rule_come_back(place):
 
 # ---- what it may take ----
 
-FILES, FILE_SIZE = 1500, MIB // 4
+FILES, FILE_SIZE = 4000, MIB // 4
 WINDOW_S = 8
 # What was saved up, and a look that goes beyond: of it, and of who counts.
 SPARE_S = 2 * 0.1 + 0.1
@@ -278,6 +279,8 @@ def processor_s(pids):
 
 
 def open_and_hold(mount, ready):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     fds = [os.open(mount / f"f{n}", os.O_RDONLY) for n in range(FILES)]
     for fd in fds:
         os.read(fd, 1)

@@ -234,12 +234,12 @@ def tree_difference(one, two):
 
 
 class OfCached:
-    """As a leeway: what README tells of io=cached besides. It must be met with;
-    else what it tells of is mended, and the mark is to go."""
+    """As a leeway: what README tells of io=cached besides. It must be met with,
+    unless it is_sometimes so; else it is mended, and the mark is to go."""
 
     def __init__(self, told, leeway):
         self.told, self.leeway = told, leeway
-        self.is_met = False
+        self.is_met = getattr(told, "is_sometimes", False)
 
     def __call__(self, *note):
         is_told = self.told(*note)
@@ -328,7 +328,7 @@ def story(*users, leeway=None, cached=None, ways=None, crossed=True):
     and by one with supplementary groups, unless told by whom; in each of the
     ways that a request can go, unless told which. leeway(label, native, seen)
     says which differences the FUSE protocol imposes, cached which README tells
-    of io=cached, of which there must be some. Crossed, each user goes each way;
+    of io=cached (OfCached). Crossed, each user goes each way;
     else, and where less is asked for, each user and each way has its turn
     (is_turn), as then neither changes what the other one does."""
     players = users or tuple(USERS.values())
