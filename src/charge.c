@@ -144,25 +144,6 @@ bool charge_is_silent(const struct charge *charge, const struct inode *inode)
 
 /* -- opening -- */
 
-/* The look of a shadow at the kernel's count; without that, a claim. */
-static enum shadow_need look(struct charge *charge, struct host *host,
-			     struct backing *backing, uint64_t *resident_bytes)
-{
-	struct shadow_moment now = charge_moment(charge, host);
-	struct inode *inode = backing->inode;
-	enum shadow_need need;
-	uint64_t resident;
-
-	if (residency_count(backing_read_fd(backing), 0, 0, &resident) < 0)
-		return SHADOW_NEEDS_CLAIM;
-	*resident_bytes = resident * page_bytes();
-	inode_lock(charge->table, inode);
-	need = shadow_look(&inode->pages->shadow, resident, &now);
-	charge_note_resident(inode, *resident_bytes);
-	inode_unlock(charge->table, inode);
-	return need;
-}
-
 /* Room for the file is promised once, as long as it is open at all. */
 static void reserve(struct charge *charge, struct host *host,
 		    struct backing *backing, uint64_t size_bytes)
@@ -187,6 +168,7 @@ struct facts_seen {
 	enum shadow_need need;
 	uint64_t size_bytes;
 	uint64_t resident_bytes;
+	bool is_counted; /* what is resident */
 	bool has_foreign; /* of a scan, that claims nothing; or it isn't known */
 };
 
@@ -330,31 +312,67 @@ static int reply_path(const struct charge_file *file, enum policy_path path,
 	return 0;
 }
 
+/*
+ * The look of a shadow at the kernel's count of a file that has no more than
+ * @size_bytes; without that, a claim.
+ */
+static void look(const struct charge_file *file, struct facts_seen *seen,
+		 uint64_t size_bytes)
+{
+	struct charge *charge = file->charge;
+	struct shadow_moment now = charge_moment(charge, seen->binding->host);
+	struct inode *inode = file->backing->inode;
+	uint64_t resident;
+
+	seen->is_counted = residency_count_file(backing_read_fd(file->backing),
+						size_bytes, &resident) == 0;
+	seen->need = SHADOW_NEEDS_CLAIM;
+	if (!seen->is_counted)
+		return;
+	seen->resident_bytes = resident * page_bytes();
+	inode_lock(charge->table, inode);
+	seen->need = shadow_look(&inode->pages->shadow, resident, &now);
+	if (seen->need == SHADOW_NEEDS_NOTHING)
+		seen->size_bytes =
+			inode->pages->shadow.file_pages * page_bytes();
+	inode_unlock(charge->table, inode);
+}
+
+/* What all of its pages are known of needs no look at the file's size. */
+static int see_size(const struct charge_file *file, struct facts_seen *seen)
+{
+	struct stat st;
+
+	if (seen->need == SHADOW_NEEDS_NOTHING)
+		return 0;
+	if (fstat(backing_read_fd(file->backing), &st) < 0)
+		return -errno;
+	seen->size_bytes = (uint64_t)st.st_size;
+	if (seen->resident_bytes / page_bytes() > pages_of(seen->size_bytes))
+		look(file, seen, seen->size_bytes);
+	return 0;
+}
+
 static int see_file(const struct charge_file *file, struct facts_seen *seen)
 {
 	struct charge *charge = file->charge;
 	struct inode *inode = file->backing->inode;
-	struct host *host;
-	struct stat st;
+	int r;
 
 	seen->binding = binding_of(charge, inode);
-	host = seen->binding->host;
-	seen->resident_bytes = 0;
-	seen->need = host ? look(charge, host, file->backing,
-				 &seen->resident_bytes) :
-			    SHADOW_NEEDS_PAGES;
-	if (seen->need == SHADOW_NEEDS_NOTHING) {
-		inode_lock(charge->table, inode);
-		seen->size_bytes =
-			inode->pages->shadow.file_pages * page_bytes();
-		inode_unlock(charge->table, inode);
-	} else {
-		if (fstat(backing_read_fd(file->backing), &st) < 0)
-			return -errno;
-		seen->size_bytes = (uint64_t)st.st_size;
-	}
+	seen->need = SHADOW_NEEDS_PAGES;
+	if (seen->binding->host)
+		look(file, seen, UINT64_MAX);
+	r = see_size(file, seen);
+	if (r < 0)
+		return r;
 	atomic_store_explicit(&file->backing->end_bytes, seen->size_bytes,
 			      memory_order_relaxed);
+	if (!seen->is_counted)
+		return 0;
+	inode_lock(charge->table, inode);
+	charge_note_resident(inode, seen->resident_bytes);
+	inode_unlock(charge->table, inode);
 	return 0;
 }
 

@@ -286,7 +286,8 @@ static int64_t settle(struct charge *charge, struct backing *backing,
 	if (fstat(backing_read_fd(backing), &st) < 0)
 		return -errno;
 	size_bytes = (uint64_t)st.st_size;
-	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
+	r = residency_count_file(backing_read_fd(backing), size_bytes,
+				 &resident);
 	if (r < 0)
 		return r;
 	if (!resident && !dropped_pages) {
@@ -306,7 +307,8 @@ static int64_t settle(struct charge *charge, struct backing *backing,
 	inode_lock(charge->table, backing->inode);
 	owned = backing->inode->pages->shadow.owned_pages;
 	inode_unlock(charge->table, backing->inode);
-	r = residency_count(backing_read_fd(backing), 0, 0, &resident);
+	r = residency_count_file(backing_read_fd(backing), size_bytes,
+				 &resident);
 	return r < 0 ? r : resident > owned ? (int64_t)(resident - owned) : 0;
 }
 
@@ -337,11 +339,15 @@ int charge_count_pages(struct charge *charge, const struct backing *backing,
 {
 	struct charge_pages pages;
 	uint64_t n, sum = 0;
+	struct stat st;
 	int r = 0;
 
+	if (fstat(backing_read_fd(backing), &st) < 0)
+		return -errno;
 	charge_get_pages(charge, backing, &pages);
 	for (unsigned int i = 0; i < pages.n && r == 0; i++) {
-		r = residency_count(pages.fds[i], 0, 0, &n);
+		r = residency_count_file(pages.fds[i], (uint64_t)st.st_size,
+					 &n);
 		sum += r == 0 ? n : 0;
 	}
 	charge_put_pages(charge, &pages);
@@ -403,7 +409,7 @@ void charge_refill(struct charge *charge, struct backing *backing,
 		stats_add(charge->stats, STATS_unsafe_maps, 1);
 		return;
 	}
-	if (residency_count(fd, 0, 0, &resident) == 0 &&
+	if (residency_count_file(fd, size_bytes, &resident) == 0 &&
 	    resident >= pages_of(size_bytes))
 		return;
 	if (charge_ahead(charge, backing, size_bytes, SHADOW_NEEDS_PAGES) < 0)

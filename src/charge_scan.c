@@ -305,9 +305,13 @@ static void set_swept(struct charge *charge, struct backing *backing, bool is)
 /* Pages that are resident, or @unknown. */
 static uint64_t count_pages(int fd, uint64_t unknown)
 {
+	struct stat st;
 	uint64_t pages;
 
-	return residency_count(fd, 0, 0, &pages) < 0 ? unknown : pages;
+	if (fstat(fd, &st) < 0 ||
+	    residency_count_file(fd, (uint64_t)st.st_size, &pages) < 0)
+		return unknown;
+	return pages;
 }
 
 /*

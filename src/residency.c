@@ -87,6 +87,15 @@ int residency_count(int fd, uint64_t offset, uint64_t length, uint64_t *pages)
 	return r;
 }
 
+int residency_count_file(int fd, uint64_t size_bytes, uint64_t *pages)
+{
+	int r = residency_count(fd, 0, size_bytes, pages);
+
+	if (r == 0 && !size_bytes)
+		*pages = 0;
+	return r;
+}
+
 int residency_count_dirty(int fd, uint64_t offset, uint64_t length,
 			  uint64_t *pages)
 {

@@ -22,7 +22,14 @@
  */
 int residency_count(int fd, uint64_t offset, uint64_t length, uint64_t *pages);
 
-/* The same of pages that are dirty, or being written back. */
+/*
+ * How many pages of a file of this size are resident. Where truncating cut into
+ * a dirty large folio, the kernel keeps all of it: what is behind the file's
+ * end can't be had, nor be asked for its owner, and isn't counted.
+ */
+int residency_count_file(int fd, uint64_t size_bytes, uint64_t *pages);
+
+/* The same of a range's pages that are dirty, or being written back. */
 int residency_count_dirty(int fd, uint64_t offset, uint64_t length,
 			  uint64_t *pages);
 
