@@ -18,6 +18,7 @@ from lib import act, kernel, settings
 from lib import judge as judging
 from lib.cgroup import Cgroups
 from lib.place import Place
+from lib.turns import out_of_turn
 from lib.twin import WAYS, Twins, is_turn
 
 # Reasons to skip a test that are facts about a machine and no defect of it or
@@ -65,6 +66,8 @@ def pytest_collection_modifyitems(config, items):
     out = [item for item in items
            if any(mark.name in unwanted for mark in item.iter_markers())
            or not is_turn(item)]
+    if settings.BRIEF:
+        out += out_of_turn(items)
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [i for i in items if i not in out]

@@ -21,6 +21,8 @@ from lib.mount import standing_still
 from lib.settings import KIB, MIB
 from lib.wait import eventually
 
+pytestmark = pytest.mark.turns("mode")
+
 MODES = ["io=auto", "io=strict", "io=cached"]
 # Small files go the same way, as do large ones, where less has to do.
 SIZES = {"1page": 100, "6M": 6 * MIB} if settings.BRIEF else {
