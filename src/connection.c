@@ -175,6 +175,7 @@ int connection_serve(struct fuse_session *fuse, int max_threads)
 void connection_unmount(struct fuse_session *fuse)
 {
 	fuse_remove_signal_handlers(fuse);
+	transport_cut();
 	fuse_session_unmount(fuse);
 }
 

@@ -394,7 +394,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->max_read = (unsigned int)transport_max_read();
 	conn->max_background = MAX_BACKGROUND;
 	conn->time_gran = 1;
-	charge_set_connection(front->charge, fuse_session_fd(front->session),
+	charge_set_connection(front->charge, transport_fd(),
 			      !is_cached && !why_strict);
 	front->config.ready(front->config.userdata, why_strict);
 }

@@ -52,6 +52,16 @@ static struct arena *transport_arena;
 static struct watch *transport_watch;
 static struct pipes *transport_pipes;
 
+/*
+ * What is written to the session's own fd goes by one of ours: libfuse closes
+ * its own in the midst of the unmount, and there are threads that know its
+ * number, and might then tell another file that pages are to be dropped.
+ */
+static struct {
+	int theirs, ours;
+	int nowhere; /* takes the place of ours */
+} session_fds = { -1, -1, -1 };
+
 /* The message that this thread works on. */
 static __thread struct {
 	const char *expected; /* where libfuse has a write's data */
@@ -159,6 +169,8 @@ static ssize_t transport_writev(int fd, struct iovec *iov, int count,
 {
 	(void)userdata;
 	follow_client();
+	if (fd == session_fds.theirs)
+		fd = session_fds.ours;
 	return writev(fd, iov, count);
 }
 
@@ -235,6 +247,25 @@ static unsigned int watch_limit(void)
 	return cpus > 2 ? (unsigned int)cpus : 2;
 }
 
+static int take_session_fds(struct fuse_session *session)
+{
+	session_fds.theirs = fuse_session_fd(session);
+	session_fds.ours = fcntl(session_fds.theirs, F_DUPFD_CLOEXEC, 0);
+	session_fds.nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return session_fds.ours < 0 || session_fds.nowhere < 0 ? -errno : 0;
+}
+
+int transport_fd(void)
+{
+	return session_fds.ours;
+}
+
+void transport_cut(void)
+{
+	if (session_fds.ours >= 0)
+		dup3(session_fds.nowhere, session_fds.ours, O_CLOEXEC);
+}
+
 int transport_install(struct fuse_session *session, struct arena *arena)
 {
 	static const struct fuse_custom_io io = {
@@ -244,7 +275,9 @@ int transport_install(struct fuse_session *session, struct arena *arena)
 	};
 	int r;
 
-	r = watch_new(watch_limit(), &transport_watch);
+	r = take_session_fds(session);
+	if (r == 0)
+		r = watch_new(watch_limit(), &transport_watch);
 	if (r < 0)
 		return r;
 	transport_arena = arena;
@@ -257,6 +290,8 @@ void transport_remove(void)
 {
 	transport_watch = watch_free(transport_watch);
 	transport_pipes = pipes_free(transport_pipes);
+	session_fds.ours = close_fd(session_fds.ours);
+	session_fds.nowhere = close_fd(session_fds.nowhere);
 }
 
 const char *transport_payload(const char *data)

@@ -24,6 +24,15 @@ int transport_open_pipes(void);
  */
 int transport_install(struct fuse_session *session, struct arena *arena);
 
+/*
+ * The session's connection, for who has something to tell it that is no answer;
+ * leads nowhere once it is cut. -1 before it is installed.
+ */
+int transport_fd(void);
+
+/* Before the unmount: from here on nothing more is told. */
+void transport_cut(void);
+
 /* The session is served no more: unmakes what both have made. */
 void transport_remove(void);
 
