@@ -298,6 +298,28 @@ check-tsan: ## both again with ThreadSanitizer
 	@$(MAKE) --no-print-directory FLAVOUR=tsan check-unit
 	@$(MAKE) --no-print-directory FLAVOUR=tsan check-integration
 
+# Of these there is time among all other checks for what reads, writes and keeps
+# books with each, and for the rest with one: ThreadSanitizer where threads, or
+# faults, are what it is about, and otherwise AddressSanitizer.
+BOTH_SANITIZERS := books cached data ownership rules_change
+ASAN_CORE := $(BOTH_SANITIZERS) command_line control control_events ctl \
+	ctl_mount hostile limits metrics namespace posix_attributes posix_calls \
+	posix_data posix_names posix_random rules rules_conf rules_trust tmpfs \
+	tree unprivileged verify xattrs
+TSAN_CORE := $(BOTH_SANITIZERS) cutoff frozen pressure probe reconciler \
+	rules_isolation rules_pin scanner_detect scenarios schema usewatch
+
+check-asan-core: ## the part of check-asan that `make check` runs
+	@$(MAKE) --no-print-directory FLAVOUR=asan check-unit
+	@$(MAKE) --no-print-directory FLAVOUR=asan check-integration \
+		TESTS='$(ASAN_CORE:%=tests/test_%.py)'
+
+check-tsan-core: ## the part of check-tsan that `make check` runs
+	@scripts/deps.sh build tsan
+	@$(MAKE) --no-print-directory FLAVOUR=tsan check-unit
+	@$(MAKE) --no-print-directory FLAVOUR=tsan check-integration \
+		TESTS='$(TSAN_CORE:%=tests/test_%.py)'
+
 # valgrind 3.19 knows neither openat2(2) nor cachestat(2), and no clone(2)
 # that shares files alone: so it can run no daemon, not all tests, and of some
 # only its own findings count.
@@ -364,8 +386,9 @@ V2_CORE := books controls ctl_mount data frozen hardening ownership pressure pro
 
 # Of these, what has little to do with the disk of the guest is there once.
 V2_CORE_ext4 := $(V2_CORE)
-V2_CORE_xfs := $(filter-out ctl_mount frozen hardening tmpfs unprivileged,\
-	$(V2_CORE))
+V2_CORE_xfs := data ownership pressure probe quota scenarios
+V2_TURN_ext4 := 0
+V2_TURN_xfs := 1
 
 check-v2-core: $(GUESTS:%=check-v2-core-%) ## the part of check-v2 that `make check` runs
 
@@ -379,7 +402,8 @@ $(GUESTS:%=check-v2-core-%): check-v2-core-%:
 # what is done many times is done less often there.
 $(GUESTS:%=check-v2-%): check-v2-%: all $(B)/rulematch
 	@echo "== cgroup v2 on $*"
-	$(Q)$(PYTEST_ENV) MEMCGFS_PATIENCE=3 MEMCGFS_BRIEF=1 tests/guest/run --fs $* \
+	$(Q)$(PYTEST_ENV) MEMCGFS_PATIENCE=3 MEMCGFS_BRIEF=1 \
+		MEMCGFS_TURN=$(V2_TURN_$*) tests/guest/run --fs $* \
 		--timeout $(GUEST_LIMIT) -- $(PYTEST)
 
 # CMD is the shell's, $ and quotes included.
@@ -464,7 +488,7 @@ help: ## list the targets
 		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: all bench bench-accounting bench-ahead bench-fanotify bench-rules bench-scan bench-scanners check check-asan \
-	check-integration check-layers check-long check-minutes check-tsan \
+	check-asan-core check-integration check-layers check-long check-minutes check-tsan check-tsan-core \
 	check-unit check-v2 check-v2-core $(GUESTS:%=check-v2-core-%) check-valgrind \
 	$(GUESTS:%=check-v2-%) clean demo deps distclean force format \
 	fresh-reports fuzz fuzzers guest have-deps help install lint man \

@@ -14,7 +14,8 @@ from lib.judge import evict
 from lib.settings import MIB
 from lib.wait import eventually
 
-pytestmark = pytest.mark.needs_daemon
+pytestmark = [pytest.mark.needs_daemon,
+              pytest.mark.turns("mode", alone=True)]
 
 MODES = ["io=auto", "io=strict"]
 LIMIT = 12 * MIB * (2 if settings.SANITIZED else 1)

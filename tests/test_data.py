@@ -12,9 +12,11 @@ from lib import act, content, kernel
 from lib.cgroup import kill
 from lib.control import ctl_json
 from lib.judge import evict
-from lib.settings import BRIEF, FLAVOUR, KIB, LONG, MIB, scaled
+from lib.settings import BRIEF, FLAVOUR, KIB, LONG, MIB, SANITIZED, scaled
 from lib.wait import eventually
 
+if SANITIZED:
+    pytestmark = pytest.mark.turns("covered", alone=True)
 MODES = ["io=auto", "io=strict"]
 if FLAVOUR != "tsan":  # it has its races looked for in test_cached.py
     MODES.append("io=cached")

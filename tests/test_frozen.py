@@ -17,6 +17,8 @@ from lib.rules import write_rules
 from lib.settings import KIB, MIB
 from lib.wait import eventually
 
+pytestmark = pytest.mark.turns("io", alone=True)
+
 WAYS = ["stopped"] + (["frozen"] if Hierarchy().version == 2 else [])
 BOUND = 2
 OPTION = f"charger_timeout={BOUND}"

@@ -20,6 +20,8 @@ from lib.mount import complaints, mounts_at, remove_target, unmount
 from lib.settings import KIB, MIB, scaled
 from lib.wait import eventually
 
+pytestmark = pytest.mark.turns("mode", alone=True)
+
 MODES = ["io=auto", "io=strict"]
 
 # Chargers are larger under a sanitizer, and slower.
@@ -349,7 +351,7 @@ class Work:
 @pytest.mark.parametrize("mode, kill", [("io=strict", kill_each),
                                         ("io=auto", kill_at_once)])
 def test_all_processes_of_the_target_are_killed(place, mode, kill):
-    duration = 60 if settings.LONG else 2
+    duration = 60 if settings.LONG else settings.seconds(2)
     mount = place.cover(mode)
     fill(place, place.source, Work.FILES, Work.SIZE)
     work = Work(place, duration)

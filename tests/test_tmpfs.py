@@ -14,6 +14,8 @@ from lib.act import errno_of
 from lib.mount import unmount_below
 from lib.settings import KIB, MIB
 
+pytestmark = pytest.mark.turns("mode", alone=True)
+
 MODES = ["io=auto", "io=strict"]
 LIMIT = 24 * MIB * (2 if settings.SANITIZED else 1)
 

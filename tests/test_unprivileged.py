@@ -23,7 +23,8 @@ from lib.wait import eventually
 
 USER = User("nobody", 65534, 65534)  # fusermount3 wants one that has a name
 
-pytestmark = pytest.mark.needs_daemon
+pytestmark = [pytest.mark.needs_daemon,
+              pytest.mark.turns("io", alone=True)]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,6 +7,7 @@ MEMCGFS_FLAVOUR      release, asan or tsan: how that binary was built
 MEMCGFS_LONG=1       the long forms of the tests that have one
 MEMCGFS_PATIENCE     factor on all time limits, for slow machines
 MEMCGFS_BRIEF=1      less of what is done many times, as under a sanitizer
+MEMCGFS_TURN         a number: whose turn it is then (turns.py)
 MEMCGFS_TEST_NATIVE=1  replace the mount by a bind mount: what compares with
                      native behaviour must pass, what is about pages must fail
 """
@@ -23,6 +24,8 @@ FLAVOUR = os.environ.get("MEMCGFS_FLAVOUR", "release")
 SANITIZED = FLAVOUR in ("asan", "tsan")
 LONG = os.environ.get("MEMCGFS_LONG") == "1"
 BRIEF = SANITIZED or os.environ.get("MEMCGFS_BRIEF") == "1"
+TURN = int(os.environ.get("MEMCGFS_TURN",
+                          {"asan": 1, "tsan": 2}.get(FLAVOUR, 0)))
 NATIVE = os.environ.get("MEMCGFS_TEST_NATIVE") == "1"
 PATIENCE = float(os.environ.get("MEMCGFS_PATIENCE", 4 if SANITIZED else 1))
 

@@ -3,47 +3,43 @@
 
 A test marked turns(NAME) then goes with one value of its parameter NAME for
 each combination of its other parameters, and with each value for some of them:
-three ways to mount by seven ways to read are seven tests, not 21. A build with
-AddressSanitizer, one with ThreadSanitizer and a guest have the value's turn at
-different tests.
+three ways to mount by seven ways to read are seven tests, not 21. Where the
+others are too few for that, all values are seen, or, if it may be alone, one.
+Runs of other builds, or guests, see the others' turns (MEMCGFS_TURN).
 """
 
 from collections import defaultdict
 
 from lib import settings
 
-SHIFT = ("release", "asan", "tsan").index(settings.FLAVOUR)
+
+def _others(item, name):
+    """Its other parameters; a test's items have them in common, as objects."""
+    return tuple(id(value) for other, value in item.callspec.params.items()
+                 if other != name)
 
 
-def _numbered(items, name):
-    """Which of the parameter's values each item has, in their order."""
-    values = []
+def _out_of_turn(items, mark, test):
+    """Of the test of that number, the items that are not to be run."""
+    groups = defaultdict(list)
     for item in items:
-        value = item.callspec.params[name]
-        if value not in values:
-            values.append(value)
-        yield values.index(value)
-
-
-def _out_of_turn(items, name):
-    """Of one test."""
-    own = list(_numbered(items, name))
-    others = list(zip(*(_numbered(items, other)
-                        for other in items[0].callspec.params if other != name)))
-    values = 1 + max(own)
-    if len(set(others)) < values:
+        groups[_others(item, mark.args[0])].append(item)
+    most = max(map(len, groups.values()))
+    if len(groups) < most and not mark.kwargs.get("alone"):
         return []
-    return [item for item, number, rest in zip(items, own, others)
-            if number != (sum(rest) + SHIFT) % values]
+    chosen = [group[(test + n + settings.TURN) % len(group)]
+              for n, group in enumerate(groups.values())]
+    return [item for item in items if item not in chosen]
 
 
 def out_of_turn(items):
     """Those of the items that are not to be run."""
-    tests = defaultdict(list)
+    tests, marks = defaultdict(list), {}
     for item in items:
         mark = item.get_closest_marker("turns")
         spec = getattr(item, "callspec", None)
         if mark and spec and mark.args[0] in spec.params:
-            tests[item.function, mark.args[0]].append(item)
-    return [item for (_, name), ones in tests.items()
-            for item in _out_of_turn(ones, name)]
+            tests[item.function].append(item)
+            marks[item.function] = mark
+    return [item for n, (test, ones) in enumerate(tests.items())
+            for item in _out_of_turn(ones, marks[test], n)]
