@@ -494,7 +494,7 @@ static void list_inode(struct listing *listing, fuse_ino_t ino,
 	listing->inode = front_inode(listing->front, ino);
 	/* Opens of directories are no messages of io=cached. */
 	if (!fi->fh && offset == 0)
-		scanners_open_dir(listing->front->scanners, &caller,
+		scanners_note_dir(listing->front->scanners, &caller,
 				  listing->inode);
 	if (!fi->fh)
 		r = dir_open(listing->front, listing->inode, &dir);

@@ -64,6 +64,8 @@ void fuse_front_note_open(struct fuse_front *front, uint64_t nodeid, pid_t pid)
 	};
 	bool is_scanner;
 
+	if (S_ISDIR(inode->type))
+		scanners_note_dir(front->scanners, &open.caller, inode);
 	if (!S_ISREG(inode->type))
 		return;
 	/* His first read may be yet to come. */

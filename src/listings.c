@@ -227,11 +227,13 @@ struct listings_place listings_find(struct listings *listings, uint64_t dir,
 	return place;
 }
 
-bool listings_is_reader(const struct listings *listings, uint64_t dir,
-			uint32_t who)
+uint64_t listings_opened_ns(const struct listings *listings, uint64_t dir,
+			    uint32_t who)
 {
 	const struct listing *listing = find(listings, dir);
 
-	return listing && (listing->readers[0].who == who ||
-			   listing->readers[1].who == who);
+	for (int i = 0; listing && i < 2; i++)
+		if (listing->readers[i].who == who)
+			return listing->readers[i].time_ns;
+	return 0;
 }

@@ -67,9 +67,12 @@ struct listings_place {
 struct listings_place listings_find(struct listings *listings, uint64_t dir,
 				    uint16_t name, uint32_t last);
 
-/* Whether that is one of the two who have opened the directory last. */
-bool listings_is_reader(const struct listings *listings, uint64_t dir,
-			uint32_t who);
+/*
+ * When he has opened the directory, as told then; 0: he is none of the two who
+ * have last.
+ */
+uint64_t listings_opened_ns(const struct listings *listings, uint64_t dir,
+			    uint32_t who);
 
 /* All that is kept, for tests. */
 size_t listings_bytes(const struct listings *listings);

@@ -15,6 +15,8 @@
 #define START_NS (100 * UINT64_C(1000000))
 /* Of a pipeline, all begin together. */
 #define TOGETHER_NS UINT64_C(1000000000)
+/* So soon it is the same open of a directory that is told of. */
+#define TOLD_AGAIN_NS UINT64_C(1000000000)
 /* The open is one of execve(2) (FMODE_EXEC; seen on Linux 6.18). */
 #define OPEN_EXEC 0x20
 
@@ -340,15 +342,21 @@ void scanners_note_miss(struct scanners *scanners,
 	scanners_unlock(scanners, process);
 }
 
+static uint64_t listed_ns(struct scanners *scanners,
+			  const struct scanners_process *process, uint64_t dir)
+{
+	uint64_t ns;
+
+	pthread_mutex_lock(&scanners->listings_lock);
+	ns = listings_opened_ns(scanners->listings, dir, process->who);
+	pthread_mutex_unlock(&scanners->listings_lock);
+	return ns;
+}
+
 static bool has_listed(struct scanners *scanners,
 		       const struct scanners_process *process, uint64_t dir)
 {
-	bool has;
-
-	pthread_mutex_lock(&scanners->listings_lock);
-	has = listings_is_reader(scanners->listings, dir, process->who);
-	pthread_mutex_unlock(&scanners->listings_lock);
-	return has;
+	return listed_ns(scanners, process, dir);
 }
 
 static uint64_t key_above(struct scanners *scanners, struct inode *dir)
@@ -422,6 +430,24 @@ bool scanners_open_dir(struct scanners *scanners,
 	scanners_unlock(scanners, process);
 	scanners_carry_out(scanners, &verdict);
 	return is_known;
+}
+
+void scanners_note_dir(struct scanners *scanners,
+		       const struct scanners_caller *caller, struct inode *dir)
+{
+	struct scanners_process *process;
+	bool is_told;
+
+	if (scanners->config.is_off)
+		return;
+	process = scanners_take(scanners, caller->tid, now_ns());
+	if (!process)
+		return;
+	is_told = boot_ns() <
+		  listed_ns(scanners, process, key_of(dir)) + TOLD_AGAIN_NS;
+	scanners_unlock(scanners, process);
+	if (!is_told)
+		scanners_open_dir(scanners, caller, dir);
 }
 
 void scanners_list(struct scanners *scanners, const struct inode *dir,

@@ -104,6 +104,13 @@ void scanners_note_create(struct scanners *scanners,
 bool scanners_open_dir(struct scanners *scanners,
 		       const struct scanners_caller *caller, struct inode *dir);
 
+/*
+ * The same where that is no message: told when it is read from the start, if
+ * the client's kernel hasn't kept it, and by who watches opens, in any order.
+ */
+void scanners_note_dir(struct scanners *scanners,
+		       const struct scanners_caller *caller, struct inode *dir);
+
 /* What is read of one: see listings_add(). */
 void scanners_list(struct scanners *scanners, const struct inode *dir,
 		   uint32_t first, const struct listings_file *files,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who opens files of the mount, where opens make no message to the daemon.
+ * Who opens files, and directories, of the mount, where opens make no message
+ * to the daemon.
  *
  * fanotify(7) tells, a few milliseconds later: an opener is delayed by 0.5 to
  * 1.2 microseconds (`make bench-fanotify`, Linux 6.18). It takes

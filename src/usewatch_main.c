@@ -69,8 +69,8 @@ static int listen_to(const struct usewatch_order *order)
 		return -errno;
 	if (!is_device(root, order->device))
 		return -ENODEV;
-	if (fanotify_mark(events, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN,
-			  root, ".") < 0)
+	if (fanotify_mark(events, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+			  FAN_OPEN | FAN_ONDIR, root, ".") < 0)
 		return -errno;
 	return steal_fd(&events);
 }

@@ -569,6 +569,11 @@ def test_where_opens_are_no_messages(place, figure):
         here.run(SCANNERS["tar"])
     row(figure, here, "tar", told, True)
     assert verdicts(told) and files_of(verdicts(told)[0]) <= FILES_MAX
+    # The kernel has kept what directories list: nobody is asked for it.
+    with here.watch() as told:
+        here.run("grep -r needle . || true")
+    row(figure, here, "grep, after tar", told, True)
+    assert verdicts(told) and files_of(verdicts(told)[0]) <= FILES_MAX
     with here.watch() as told:
         here.run(OTHERS["python, library"][2], cwd="imports")
     row(figure, here, "python, library", told, False)

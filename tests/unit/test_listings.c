@@ -99,10 +99,10 @@ static void test_who_has_read_it(void **state)
 	assert_int_equal(place.readers[1].who, find.who);
 	assert_int_equal(place.readers[1].time_ns, 100);
 	listings_open(listings, HOME, &ls);
-	assert_true(listings_is_reader(listings, HOME, tar.who));
-	assert_true(listings_is_reader(listings, HOME, ls.who));
-	assert_false(listings_is_reader(listings, HOME, find.who));
-	assert_false(listings_is_reader(listings, AWAY, ls.who));
+	assert_true(listings_opened_ns(listings, HOME, tar.who));
+	assert_true(listings_opened_ns(listings, HOME, ls.who));
+	assert_false(listings_opened_ns(listings, HOME, find.who));
+	assert_false(listings_opened_ns(listings, AWAY, ls.who));
 	listings_free(listings);
 }
 
