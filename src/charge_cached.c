@@ -361,6 +361,15 @@ static bool is_by_host(struct charge *charge, const struct charge_cached_io *io)
 	       host_has_thread(host, io->tid);
 }
 
+/* Without a charger, where the rule says so, he pays who has read. */
+static bool opener_pays(struct charge *charge, const struct inode *inode)
+{
+	const struct binding *binding = binding_of(charge, inode);
+
+	return binding->host && binding->rule.on_error == POLICY_OPENER &&
+	       !charge_can_ask(host_charger(binding->host));
+}
+
 /*
  * How much is to be filled in behind what was asked for: all that is near of
  * who begins to read, twice as much of who has come to the end of that.
@@ -453,6 +462,7 @@ int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
 	if (!io->is_scan && !io->is_hosts)
 		fill_ahead(charge, io);
 	n = charge_read(&read);
+	io->is_hosts |= opener_pays(charge, io->inode);
 	io->data = read.data;
 	return n;
 }

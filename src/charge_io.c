@@ -53,7 +53,7 @@ int64_t charge_call(struct charge *charge, const struct binding *binding,
 		stats_add(charge->stats, STATS_look_ns, call->look_ns);
 	/* What makes pages the host's can't be made by anybody else. */
 	if (call->op == RING_CLAIM || call->op == RING_AHEAD ||
-	    call->op == RING_PROBE)
+	    call->op == RING_FILL || call->op == RING_PROBE)
 		return r;
 	if ((r == -EHOSTDOWN || r == -ETIMEDOUT) &&
 	    (!binding->host || binding->rule.on_error == POLICY_OPENER))

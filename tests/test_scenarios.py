@@ -524,7 +524,7 @@ def idle(place):
             place.put(place.source, name, MIB)
         mount = place.cover(*options)
         place.run(actions.read_whole, mount / "used")
-        place.judge.owned_by(place.target, place.source / "used", at_least=256)
+        place.owned_by(place.target, "used", at_least=256)
         return mount
     return make
 
@@ -554,4 +554,19 @@ def test_the_target_is_removed_with_on_error_opener(place, idle, mode):
     assert place.run(content.digest, mount / "new", limit=30) == \
         content.md5(content.data(MIB))
     place.judge.owned_by(place.reader, place.source / "new", at_least=256)
+    mount.stop()
+
+
+@pytest.mark.needs_daemon
+def test_the_opener_pays_for_pages_of_the_mount(place, idle):
+    """With io=cached, too; nothing is brought in ahead by the daemon."""
+    mount = idle("io=cached", "on_error=opener")
+    goes_missing(mount)
+    assert place.run(content.digest, mount / "new", limit=30) == \
+        content.md5(content.data(MIB))
+    with kernel.admin_may_enter():
+        report = place.judge.look(place.source / "new", mount / "new",
+                                  through=True)
+    assert report.of(place.daemon) == 0, report.describe(place.reader)
+    assert report.of(place.reader) > 128, report.describe(place.reader)
     mount.stop()
