@@ -171,6 +171,16 @@ static void leave_page(int number)
 	siglongjmp(page_is_gone, 1);
 }
 
+/* Who blocks it is killed (sigaction(2)). */
+static void unblock_sigbus(void)
+{
+	sigset_t bus;
+
+	sigemptyset(&bus);
+	sigaddset(&bus, SIGBUS);
+	pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
+}
+
 void residency_catch_sigbus(void)
 {
 	/* As it is left by a jump, it must not block the next one. */
@@ -178,13 +188,9 @@ void residency_catch_sigbus(void)
 		.sa_handler = leave_page,
 		.sa_flags = SA_NODEFER,
 	};
-	sigset_t bus;
 
 	sigaction(SIGBUS, &leave, NULL);
-	/* Who blocks it is killed (sigaction(2)). */
-	sigemptyset(&bus);
-	sigaddset(&bus, SIGBUS);
-	pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
+	unblock_sigbus();
 }
 
 static int window_mincore(struct window *w)
@@ -232,7 +238,8 @@ static size_t window_touch(const struct window *w, bool each)
 
 	is_touching = true;
 	/* One that was truncated meanwhile isn't present then: on with the next. */
-	sigsetjmp(page_is_gone, 0);
+	if (sigsetjmp(page_is_gone, 0))
+		unblock_sigbus(); /* ThreadSanitizer's handler blocks all */
 	while (next < w->pages) {
 		i = next++;
 		if (!is_to_touch(w, i) || (!each && block_of(w, i) == around))
