@@ -299,14 +299,15 @@ check-tsan: ## both again with ThreadSanitizer
 	@$(MAKE) --no-print-directory FLAVOUR=tsan check-integration
 
 # Of these there is time among all other checks for what reads, writes and keeps
-# books with each, and for the rest with one: ThreadSanitizer where threads, or
-# faults, are what it is about, and otherwise AddressSanitizer.
+# books with each, and for the rest that is about the daemon with one:
+# ThreadSanitizer where threads, or faults, are what it is about, and otherwise
+# AddressSanitizer.
 BOTH_SANITIZERS := books cached data ownership rules_change
 ASAN_CORE := $(BOTH_SANITIZERS) command_line control control_events ctl \
 	ctl_mount hostile limits metrics namespace posix_attributes posix_calls \
-	posix_data posix_names posix_random rules rules_conf rules_trust tmpfs \
+	posix_data posix_names posix_random rules rules_conf rules_git rules_trust tmpfs \
 	tree unprivileged verify xattrs
-TSAN_CORE := $(BOTH_SANITIZERS) cutoff frozen pressure probe reconciler \
+TSAN_CORE := $(BOTH_SANITIZERS) controls cutoff frozen pressure probe reconciler \
 	rules_isolation rules_pin scanner_detect scenarios schema usewatch
 
 check-asan-core: ## the part of check-asan that `make check` runs
@@ -386,7 +387,7 @@ V2_CORE := books controls ctl_mount data frozen hardening ownership pressure pro
 
 # Of these, what has little to do with the disk of the guest is there once.
 V2_CORE_ext4 := $(V2_CORE)
-V2_CORE_xfs := data ownership pressure probe quota scenarios
+V2_CORE_xfs := books data ownership pressure probe quota scenarios
 V2_TURN_ext4 := 0
 V2_TURN_xfs := 1
 

@@ -341,14 +341,19 @@ static void look(const struct charge_file *file, struct facts_seen *seen,
 /* What all of its pages are known of needs no look at the file's size. */
 static int see_size(const struct charge_file *file, struct facts_seen *seen)
 {
+	int fd = backing_read_fd(file->backing);
+	uint64_t behind = 0;
 	struct stat st;
 
 	if (seen->need == SHADOW_NEEDS_NOTHING)
 		return 0;
-	if (fstat(backing_read_fd(file->backing), &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	seen->size_bytes = (uint64_t)st.st_size;
-	if (seen->resident_bytes / page_bytes() > pages_of(seen->size_bytes))
+	if (seen->resident_bytes)
+		residency_count(fd, pages_of(seen->size_bytes) * page_bytes(),
+				0, &behind);
+	if (behind)
 		look(file, seen, seen->size_bytes);
 	return 0;
 }

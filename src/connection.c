@@ -151,6 +151,7 @@ int connection_mount(const struct connection_config *config,
 	if (transport_install(fuse, config->arena) < 0 ||
 	    fuse_set_signal_handlers(fuse) < 0) {
 		log_error("cannot serve \"%s\"", config->places->mountpoint);
+		transport_cut();
 		fuse_session_unmount(fuse);
 		return -EIO;
 	}

@@ -408,13 +408,15 @@ static bool open_listing(struct scanners *scanners,
 	return is_known;
 }
 
-bool scanners_open_dir(struct scanners *scanners,
-		       const struct scanners_caller *caller, struct inode *dir)
+/* @once: what was told a moment ago isn't told again. */
+static bool open_dir(struct scanners *scanners,
+		     const struct scanners_caller *caller, struct inode *dir,
+		     bool once)
 {
 	struct scanners_verdict verdict = { 0 };
 	struct scanners_process *process;
+	uint64_t above, now, key = key_of(dir);
 	bool is_below, is_known;
-	uint64_t above, now;
 
 	if (scanners->config.is_off)
 		return true;
@@ -423,31 +425,30 @@ bool scanners_open_dir(struct scanners *scanners,
 	process = scanners_take(scanners, caller->tid, now);
 	if (!process)
 		return true;
+	if (once &&
+	    boot_ns() < listed_ns(scanners, process, key) + TOLD_AGAIN_NS) {
+		scanners_unlock(scanners, process);
+		return true;
+	}
 	is_below = above && has_listed(scanners, process, above);
 	scanner_note_directory(&process->scanner, is_below, now);
-	is_known = open_listing(scanners, process, key_of(dir));
+	is_known = open_listing(scanners, process, key);
 	scanners_judge(scanners, process, now, &verdict);
 	scanners_unlock(scanners, process);
 	scanners_carry_out(scanners, &verdict);
 	return is_known;
 }
 
+bool scanners_open_dir(struct scanners *scanners,
+		       const struct scanners_caller *caller, struct inode *dir)
+{
+	return open_dir(scanners, caller, dir, false);
+}
+
 void scanners_note_dir(struct scanners *scanners,
 		       const struct scanners_caller *caller, struct inode *dir)
 {
-	struct scanners_process *process;
-	bool is_told;
-
-	if (scanners->config.is_off)
-		return;
-	process = scanners_take(scanners, caller->tid, now_ns());
-	if (!process)
-		return;
-	is_told = boot_ns() <
-		  listed_ns(scanners, process, key_of(dir)) + TOLD_AGAIN_NS;
-	scanners_unlock(scanners, process);
-	if (!is_told)
-		scanners_open_dir(scanners, caller, dir);
+	open_dir(scanners, caller, dir, true);
 }
 
 void scanners_list(struct scanners *scanners, const struct inode *dir,

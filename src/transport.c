@@ -53,9 +53,9 @@ static struct watch *transport_watch;
 static struct pipes *transport_pipes;
 
 /*
- * What is written to the session's own fd goes by one of ours: libfuse closes
- * its own in the midst of the unmount, and there are threads that know its
- * number, and might then tell another file that pages are to be dropped.
+ * What is told by the session's own fd, and is no answer, goes by one of ours:
+ * libfuse closes its own in the midst of the unmount, and there are threads that
+ * know its number, and might then write to another file.
  */
 static struct {
 	int theirs, ours;
@@ -250,9 +250,11 @@ static unsigned int watch_limit(void)
 static int take_session_fds(struct fuse_session *session)
 {
 	session_fds.theirs = fuse_session_fd(session);
-	session_fds.ours = fcntl(session_fds.theirs, F_DUPFD_CLOEXEC, 0);
 	session_fds.nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
-	return session_fds.ours < 0 || session_fds.nowhere < 0 ? -errno : 0;
+	if (session_fds.nowhere < 0)
+		return -errno;
+	session_fds.ours = fcntl(session_fds.theirs, F_DUPFD_CLOEXEC, 0);
+	return session_fds.ours < 0 ? -errno : 0;
 }
 
 int transport_fd(void)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The process that listens to who opens files; see usewatch_main.h. */
+/* The process that listens to who opens what; see usewatch_main.h. */
 #include "usewatch_main.h"
 
 #include "creds.h"

@@ -67,7 +67,7 @@ def pytest_collection_modifyitems(config, items):
            if any(mark.name in unwanted for mark in item.iter_markers())
            or not is_turn(item)]
     if settings.BRIEF:
-        out += out_of_turn(items)
+        out += out_of_turn([item for item in items if item not in out])
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [i for i in items if i not in out]

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -171,6 +172,40 @@ def test_what_is_cut_off(place):
     assert (told["resident_bytes"], told["foreign_bytes"]) == (MIB // 2, 0)
     ctl("claim", place.mount.path)
     ctl("verify", place.mount.path)
+
+
+READS = 2000
+
+
+def wakings(place):
+    """How often a thread that serves the mount has waited for something."""
+    total = 0
+    for task in Path(f"/proc/{place.mount.daemon.pid}/task").iterdir():
+        if (task / "comm").read_text().startswith("fuse_worker"):
+            status = (task / "status").read_text()
+            total += int(status.split("voluntary_ctxt_switches:")[1].split()[0])
+    return total
+
+
+def read_often(path):
+    fd = os.open(path, os.O_RDONLY)
+    for n in range(READS):
+        assert len(os.pread(fd, KIB, n * KIB % MIB)) == KIB
+    os.close(fd)
+
+
+@pytest.mark.parametrize("io, wakes", [("auto", False), ("strict", True)])
+def test_a_read_that_passes_through_costs_the_books_nothing(place, io, wakes):
+    """Nobody is told of it; the control is a read that is a message."""
+    place.put(place.source, "a", MIB)
+    place.cover(f"io={io}")
+    read(place, "a", place.reader)
+    before = wakings(place)
+    place.run(read_often, place.mount / "a")
+    assert (wakings(place) - before >= READS // 2) == wakes, \
+        wakings(place) - before
+    if not wakes:
+        assert wakings(place) - before < 100
 
 
 def lease(fd):

@@ -48,15 +48,16 @@ def map_at_random(directory, seed, duration):
 
 
 def settle(files):
-    """The owners, when there has been no load for up to five seconds; for three
-    times that beside other tests, which are a load."""
+    """The owners, when there has been no load for up to five seconds. Where other
+    tests run beside this, as there is a load, it takes up to three times that."""
+    limit = 5 if settings.LONG else 15
     reports = []
 
     def good():
         reports.append(files.judge.look(files.source))
         return reports[-1].foreign_to(files.target) <= \
             reports[-1].resident // 1000
-    assert eventually(good, 5 if settings.LONG else 15), reports[-1].describe(files.target)
+    assert eventually(good, limit), reports[-1].describe(files.target)
     return reports[-1]
 
 

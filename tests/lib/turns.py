@@ -8,6 +8,7 @@ others are too few for that, all values are seen, or, if it may be alone, one.
 Runs of other builds, or guests, see the others' turns (MEMCGFS_TURN).
 """
 
+import zlib
 from collections import defaultdict
 
 from lib import settings
@@ -19,15 +20,17 @@ def _others(item, name):
                  if other != name)
 
 
-def _out_of_turn(items, mark, test):
-    """Of the test of that number, the items that are not to be run."""
+def _out_of_turn(items, mark):
+    """Of one test, the items that are not to be run."""
     groups = defaultdict(list)
     for item in items:
         groups[_others(item, mark.args[0])].append(item)
     most = max(map(len, groups.values()))
     if len(groups) < most and not mark.kwargs.get("alone"):
         return []
-    chosen = [group[(test + n + settings.TURN) % len(group)]
+    # Whatever else is run: the same test's turns differ by MEMCGFS_TURN alone.
+    first = zlib.crc32(items[0].originalname.encode()) + settings.TURN
+    chosen = [group[(first + n) % len(group)]
               for n, group in enumerate(groups.values())]
     return [item for item in items if item not in chosen]
 
@@ -41,5 +44,5 @@ def out_of_turn(items):
         if mark and spec and mark.args[0] in spec.params:
             tests[item.function].append(item)
             marks[item.function] = mark
-    return [item for n, (test, ones) in enumerate(tests.items())
-            for item in _out_of_turn(ones, marks[test], n)]
+    return [item for test, ones in tests.items()
+            for item in _out_of_turn(ones, marks[test])]
