@@ -331,6 +331,7 @@ struct charge_read {
 	size_t size;
 	int flags; /* the file's, now */
 	bool passes_by; /* the pages that it brings in needn't stay */
+	bool is_made_here; /* set: by the daemon, without a charger */
 	/* The result: it stays until the thread's next call. */
 	const void *data;
 };

@@ -361,15 +361,6 @@ static bool is_by_host(struct charge *charge, const struct charge_cached_io *io)
 	       host_has_thread(host, io->tid);
 }
 
-/* Without a charger, where the rule says so, he pays who has read. */
-static bool opener_pays(struct charge *charge, const struct inode *inode)
-{
-	const struct binding *binding = binding_of(charge, inode);
-
-	return binding->host && binding->rule.on_error == POLICY_OPENER &&
-	       !charge_can_ask(host_charger(binding->host));
-}
-
 /*
  * How much is to be filled in behind what was asked for: all that is near of
  * who begins to read, twice as much of who has come to the end of that.
@@ -462,7 +453,7 @@ int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
 	if (!io->is_scan && !io->is_hosts)
 		fill_ahead(charge, io);
 	n = charge_read(&read);
-	io->is_hosts |= opener_pays(charge, io->inode);
+	io->is_readers = read.is_made_here;
 	io->data = read.data;
 	return n;
 }
@@ -481,7 +472,11 @@ static void note_in_books(struct charge *charge,
 	size = pages_of(pages->cached->size_bytes) * page_bytes();
 	if (known + bytes <= size)
 		charge_note_resident(inode, known + bytes);
+	/* What the reader pays is asked of the kernel, and claimed some day. */
+	inode->is_unclear |= io->is_readers;
 	inode_unlock(charge->table, inode);
+	if (io->is_readers)
+		charge_watch(charge, inode);
 	if (!io->is_hosts)
 		charge_note_open(charge,
 				 &(struct charge_request){
@@ -534,7 +529,7 @@ void charge_cached_end_read(struct charge *charge,
 		end_scan(charge, io, result);
 		return;
 	}
-	if (!io->is_hosts)
+	if (!io->is_hosts && !io->is_readers)
 		recharger_queue(charge->recharger, io->inode, &range);
 	else if (!io->is_direct && result > 0 &&
 		 io->inode->pages->cached->is_ours)

@@ -55,7 +55,8 @@ struct charge_cached_io {
 	/* Between a read and its end. */
 	struct backing *backing;
 	int ahead_fd;
-	bool is_hosts; /* its pages stay: the reader is, or lives in, the host, or pays */
+	bool is_hosts; /* it was the host itself, or who lives in it */
+	bool is_readers; /* there is no charger, and he pays */
 };
 
 /*

@@ -39,6 +39,7 @@ static int64_t make_here(struct charge *charge, struct ring_call *call)
 	for (int i = 0; i < RING_SCRATCH_FDS; i++)
 		call->scratch_fds[i] = -1;
 	charger_perform(&context, call);
+	call->is_made_here = true;
 	return call->result;
 }
 
@@ -125,8 +126,11 @@ int64_t charge_read(struct charge_read *read)
 		.buffer = arena_offset(charge->arena, read->data),
 		.flags = read->passes_by ? RWF_DONTCACHE : 0,
 	};
-	if (!read->file.is_scan || read->flags & O_DIRECT)
-		return file_call(&read->file, &call);
+	if (!read->file.is_scan || read->flags & O_DIRECT) {
+		n = file_call(&read->file, &call);
+		read->is_made_here = call.is_made_here;
+		return n;
+	}
 	call.flags = charge_scan_read_flags(read->file.backing, fd);
 	n = file_call(&read->file, &call);
 	if (n > 0)

@@ -90,6 +90,7 @@ struct ring_call {
 	int64_t result; /* bytes, 0, or -errno */
 	int32_t cpu; /* where to make it, or AFFINITY_ANY */
 	uint32_t attempts; /* chargers that died of it, or beside it */
+	uint32_t is_made_here; /* by who called, see charge_call() */
 	uint64_t append_size; /* of the file, when an append began */
 	uint64_t resident_pages; /* RING_CLAIM: of the host, after it */
 	uint64_t foreign_pages; /* RING_CLAIM: found before it */

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import act, content, settings
+from lib import act, content, kernel, settings
 from lib.cgroup import Hierarchy, alive
 from lib.rules import write_rules
 from lib.settings import KIB, MIB
@@ -169,6 +169,25 @@ def test_files_of_another_target_go_on(place, standstill, io):
                              at_least=30)
     for child in waiting:
         assert child.result()[0] == content.md5(content.data(8 * KIB))
+
+
+def test_the_opener_pays_as_long_as_it_lasts(place, standstill):
+    """With io=cached, for pages of the mount. They are claimed when the charger
+    has answered somebody."""
+    for name in ("new", "other"):
+        place.put(place.source, name, MIB)
+    mount = place.cover("io=cached", "on_error=opener", OPTION)
+    with standstill(mount), kernel.admin_may_enter():
+        outcome, _ = place.run(try_to_read, mount / "new")
+        assert outcome == content.md5(content.data(MIB))
+        report = place.judge.look(place.source / "new", mount / "new",
+                                  through=True)
+        assert report.of(place.daemon) == 0, report.describe(place.reader)
+        assert report.of(place.reader) >= 192, report.describe(place.reader)
+    place.run(try_to_read, mount / "other")
+    with kernel.admin_may_enter():
+        assert eventually(lambda: not place.judge.look(
+            mount / "new", through=True).foreign_to(place.target), 15)
 
 
 def test_a_write_that_timed_out_is_not_made_later(place, standstill):

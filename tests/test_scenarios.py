@@ -568,5 +568,5 @@ def test_the_opener_pays_for_pages_of_the_mount(place, idle):
         report = place.judge.look(place.source / "new", mount / "new",
                                   through=True)
     assert report.of(place.daemon) == 0, report.describe(place.reader)
-    assert report.of(place.reader) > 128, report.describe(place.reader)
+    assert report.of(place.reader) >= 192, report.describe(place.reader)
     mount.stop()
