@@ -387,7 +387,7 @@ V2_CORE := books controls ctl_mount data frozen hardening ownership pressure pro
 
 # Of these, what has little to do with the disk of the guest is there once.
 V2_CORE_ext4 := $(V2_CORE)
-V2_CORE_xfs := books data ownership pressure probe quota scenarios
+V2_CORE_xfs := data ownership probe quota
 V2_TURN_ext4 := 0
 V2_TURN_xfs := 1
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lib import actions, kernel, settings
-from lib.control import ctl, ctl_json
+from lib.control import ctl_json
 from lib.judge import evict
 from lib.rules import write_rules
 from lib.settings import KIB, MIB
@@ -153,25 +153,6 @@ def test_what_is_written(place, io):
     (place.mount / "new").unlink()
     assert becomes(place, place.target, 0, 0, 0, 0)
     assert becomes(place, place.reader, 0, 0, 0, 0)
-
-
-def test_what_is_cut_off(place):
-    """Behind the new end the kernel keeps the rest of a dirty large folio, which
-    can't be had by anybody. All that asks of a file's pages leaves that out."""
-    place.cover()
-
-    def write():
-        with open(place.mount / "new", "wb", buffering=0) as file:
-            file.write(bytes(MIB))
-    place.run(write, cgroup=place.target)
-    os.truncate(place.mount / "new", MIB // 2)
-    assert becomes(place, place.target, 0.5, 0.5, 0, 0)
-    read(place, "new", place.reader)
-    assert becomes(place, place.target, 0.5, 0.5, 0, 0)
-    [told] = ctl_json("explain", place.mount / "new")
-    assert (told["resident_bytes"], told["foreign_bytes"]) == (MIB // 2, 0)
-    ctl("claim", place.mount.path)
-    ctl("verify", place.mount.path)
 
 
 READS = 2000

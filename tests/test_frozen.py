@@ -161,12 +161,12 @@ def test_files_of_another_target_go_on(place, standstill, io):
         waiting = [place.start(try_to_read, mount / f"f{n}") for n in range(30)]
         time.sleep(1)
         begin = time.monotonic()
-        for n in range(30):
+        for n in range(settings.scaled(30)):
             assert place.run(use, n) == content.md5(content.data(100_000, n + 1))
         assert time.monotonic() - begin < settings.seconds(15)
         assert any(alive(child.pid) for child in waiting)
         place.judge.owned_by(place.other, *place.source.glob("*.other"),
-                             at_least=30)
+                             at_least=settings.scaled(30))
     for child in waiting:
         assert child.result()[0] == content.md5(content.data(8 * KIB))
 

@@ -21,6 +21,7 @@ from lib.twin import (ONE_WAY, flock_by_child, lock_by_child, locks_by_child,
                       read_all, story)
 from lib.wait import eventually
 
+IN_TURNS = True
 PAGE = 4096
 
 # Of locks, which are the client's kernel's: not otherwise there.

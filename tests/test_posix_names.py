@@ -14,6 +14,8 @@ from lib.twin import ONE_WAY, story
 
 pytestmark = pytest.mark.sequential
 
+IN_TURNS = True
+
 
 @story(crossed=False)
 def test_lookup_errors(a):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from lib import act, actions
-from lib.control import addresses, device_of, request
+from lib.control import addresses, ctl, ctl_json, device_of, request
 from lib.hold import Mapper
 from lib.judge import evict
 from lib.settings import KIB, PAGE
@@ -191,3 +191,28 @@ def test_looking_is_no_use(place, address, path):
     assert referenced(kept) == 0
     frames(path, os.POSIX_FADV_NORMAL)
     assert referenced(kept) > len(kept) // 2
+
+
+def write_at_once(path):
+    with open(path, "wb", buffering=0) as file:
+        file.write(bytes(2 * SIZE))
+
+
+def test_what_is_cut_off(place):
+    """Behind the new end the kernel keeps the rest of a dirty large folio, which
+    can't be had by anybody. All that asks of a file's pages leaves that out."""
+    place.cover()
+    place.run(write_at_once, place.mount / "new", cgroup=place.target)
+    os.truncate(place.mount / "new", SIZE)
+
+    def told():
+        [file] = ctl_json("explain", place.mount / "new")
+        accounts = ctl_json("tree", place.mount.path)[0]["accounts"]
+        return [file["resident_bytes"], file["foreign_bytes"],
+                *(a["usage_bytes"] for a in accounts
+                  if a["path"] == place.target.path)]
+    assert eventually(lambda: told() == [SIZE, 0, SIZE], 10), told()
+    place.run(actions.read_whole, place.mount / "new")
+    assert told() == [SIZE, 0, SIZE]
+    ctl("claim", place.mount.path)
+    ctl("verify", place.mount.path)

@@ -351,7 +351,8 @@ def story(*users, leeway=None, cached=None, ways=None, crossed=True):
 def is_turn(item):
     """Whether the user of a story is to play it in this way; of any other
     test, yes. That of io=cached is each time a turn, and there is no time for
-    what a module says to be NOT_CACHED."""
+    what a module says to be NOT_CACHED. Of a module that is IN_TURNS, as it
+    matters little there who does it, all are, but with MEMCGFS_LONG."""
     players = getattr(item.function, "players", None)
     if not players:
         return True
@@ -360,9 +361,12 @@ def is_turn(item):
             settings.SANITIZED
             or item.originalname in getattr(item.module, "NOT_CACHED", ())):
         return False
-    if way != "cached" and not item.function.takes_turns:
+    takes_turns = item.function.takes_turns or (
+        getattr(item.module, "IN_TURNS", False) and not settings.LONG)
+    if way != "cached" and not takes_turns:
         return True
-    return players.index(user) == list(WAYS).index(way) % len(players)
+    turn = list(WAYS).index(way) + settings.TURN
+    return players.index(user) == turn % len(players)
 
 
 def lock_by_child(path, kind, start=0, length=0):
