@@ -302,13 +302,13 @@ check-tsan: ## both again with ThreadSanitizer
 # books with each, and for the rest that is about the daemon with one:
 # ThreadSanitizer where threads, or faults, are what it is about, and otherwise
 # AddressSanitizer.
-BOTH_SANITIZERS := books cached data ownership rules_change
+BOTH_SANITIZERS := books cached data ownership
 ASAN_CORE := $(BOTH_SANITIZERS) command_line control control_events ctl \
 	ctl_mount hostile limits metrics namespace posix_attributes posix_calls \
 	posix_data posix_names posix_random rules rules_conf rules_git rules_trust tmpfs \
 	tree unprivileged verify xattrs
 TSAN_CORE := $(BOTH_SANITIZERS) controls cutoff frozen pressure probe reconciler \
-	rules_isolation rules_pin scanner_detect scenarios schema usewatch
+	rules_change rules_isolation rules_pin scanner_detect scenarios schema usewatch
 
 check-asan-core: ## the part of check-asan that `make check` runs
 	@$(MAKE) --no-print-directory FLAVOUR=asan check-unit

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How memcgfs grows, each part with a mount of its own:
 
-  growth     an open, and the memory of daemon and chargers, by how many files
-             have been opened
+  growth     an open, the memory of daemon and chargers, and memcgfsctl tree, by
+             how many files have been opened
   claims     what it costs to claim, and to verify, a GiB of files that others
              have brought in beside the mount
   chargers   an open, and memory, by how many cgroups the files belong to
@@ -23,6 +23,7 @@ MILLION = 1_000_000
 MILLION_SECONDS = 900
 RESIDENT_FILES, RESIDENT_BOUND_BYTES = 100_000, 40 * MIB
 TURNS = 3
+TREES = 15
 
 CLAIMED = (("files of 1 MiB", MIB, 256), ("files of 16 KiB", 16 << 10, 5_000))
 LEAST_FOREIGN = 50      # percent
@@ -74,6 +75,16 @@ def _open_us(bench, fs, path):
                              for _ in range(TURNS))
 
 
+def _tree_ms(fs):
+    """Of memcgfsctl tree, its start included: the median, and the longest."""
+    taken = []
+    for _ in range(TREES):
+        began = time.monotonic()
+        run(CTL, "tree", fs.mnt)
+        taken.append(1e3 * (time.monotonic() - began))
+    return statistics.median(taken), max(taken)
+
+
 # ---- growth ----
 
 def _growth(bench, fs):
@@ -93,8 +104,10 @@ def _growth(bench, fs):
         run(WORKER, "-g", fs.client, "walk", f"{fs.mnt}/to{files}",
             seconds=MILLION_SECONDS)
         memory, processes = fs.resident_bytes()
+        tree_ms, longest_ms = _tree_ms(fs)
         found["steps"].append(
             {"files": files, "memory_bytes": memory, "processes": processes,
+             "tree_ms": tree_ms, "longest_tree_ms": longest_ms,
              "open_us": _open_us(bench, fs, f"{fs.mnt}/to{STEPS[0]}")})
     return found
 
@@ -170,11 +183,12 @@ def _with_option(argv, option):
 # ---- the tables ----
 
 def _of_each(one, step):
-    """What a file has taken since the mount was empty."""
+    """What a file has taken since the mount was empty; and how long a tree."""
     if "files" not in step:
         return ""
     grown = step["memory_bytes"] - one["empty_bytes"]
-    return f", {grown / step['files']:.0f} bytes a file"
+    return (f", {grown / step['files']:.0f} bytes a file; a tree takes "
+            f"{step['tree_ms']:.1f} ms, {step['longest_tree_ms']:.1f} at most")
 
 
 def print_all(found):
