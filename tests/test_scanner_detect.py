@@ -70,11 +70,13 @@ def one_mount(kind, new_scratch, cgroups, judge):
         place.cover()
         yield Here(place, kind)
     finally:
-        if place.mount is not None:
-            place.mount.stop()
-        if kind == "memory":
-            act.command(["umount", "-l", place.source])
-        place.leave()
+        try:
+            if place.mount is not None:
+                place.mount.stop()
+        finally:  # a program may have outlived an interrupt
+            if kind == "memory":
+                act.command(["umount", "-l", place.source])
+            place.leave()
 
 
 @pytest.fixture(scope="module")
