@@ -182,9 +182,12 @@ static void note_counted(struct charge *charge, struct inode *inode,
 void charge_count(struct charge *charge, const struct backing *backing)
 {
 	uint64_t pages = 0;
+	struct stat st;
 
 	/* What can't be counted is as it was. */
-	if (charge_count_pages(charge, backing, &pages) == 0)
+	if (fstat(backing_read_fd(backing), &st) == 0 &&
+	    charge_count_pages(charge, backing, (uint64_t)st.st_size, &pages) ==
+		    0)
 		note_counted(charge, backing->inode, pages * page_bytes());
 }
 
@@ -318,14 +321,10 @@ static void look_closer(struct charge *charge, struct inode *inode)
  * One whose last name went beside the mount lives on, pages and all, as long
  * as somebody has it open; the fds that are kept for the next open shall not.
  */
-static void let_go_of_removed(struct charge *charge, struct inode *inode,
-			      int fd)
+static void let_go_of_removed(struct charge *charge, struct inode *inode)
 {
-	struct stat st;
 	bool is_used;
 
-	if (fstat(fd, &st) < 0 || st.st_nlink)
-		return;
 	inode_lock(charge->table, inode);
 	is_used = backing_is_open(inode);
 	inode_unlock(charge->table, inode);
@@ -340,6 +339,7 @@ static int count_again(struct charge *charge, struct inode *inode)
 	cleanup_close int fd = -1;
 	struct backing opened = { .inode = inode };
 	uint64_t pages;
+	struct stat st;
 	int r;
 
 	if (charge_is_leased(charge, inode))
@@ -347,9 +347,12 @@ static int count_again(struct charge *charge, struct inode *inode)
 	fd = inode_open(charge->table, inode, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return fd;
-	let_go_of_removed(charge, inode, fd);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!st.st_nlink)
+		let_go_of_removed(charge, inode);
 	opened.fds[BACKING_READ] = fd;
-	r = charge_count_pages(charge, &opened, &pages);
+	r = charge_count_pages(charge, &opened, (uint64_t)st.st_size, &pages);
 	if (r < 0)
 		return r;
 	if (is_strange(charge, inode, pages * page_bytes()))

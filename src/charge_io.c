@@ -108,6 +108,7 @@ static int write_fd(const struct charge_file *file, int flags)
 int64_t charge_read(struct charge_read *read)
 {
 	struct charge *charge = read->file.charge;
+	bool is_scan = read->file.is_scan && !(read->flags & O_DIRECT);
 	int fd = read_fd(&read->file, read->flags);
 	struct ring_call call;
 	int64_t n;
@@ -126,14 +127,11 @@ int64_t charge_read(struct charge_read *read)
 		.buffer = arena_offset(charge->arena, read->data),
 		.flags = read->passes_by ? RWF_DONTCACHE : 0,
 	};
-	if (!read->file.is_scan || read->flags & O_DIRECT) {
-		n = file_call(&read->file, &call);
-		read->is_made_here = call.is_made_here;
-		return n;
-	}
-	call.flags = charge_scan_read_flags(read->file.backing, fd);
+	if (is_scan)
+		call.flags = charge_scan_read_flags(read->file.backing, fd);
 	n = file_call(&read->file, &call);
-	if (n > 0)
+	read->is_made_here = call.is_made_here;
+	if (is_scan && n > 0)
 		charge_scan_note_read(&read->file, read->offset + (uint64_t)n,
 				      (uint64_t)n);
 	return n;

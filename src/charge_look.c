@@ -75,7 +75,8 @@ static int look_at_backing(struct charge *charge, struct backing *backing,
 	if (fstat(backing_read_fd(backing), &st) < 0)
 		return -errno;
 	/* Of files that a user may only read he isn't told (seen on 6.18). */
-	r = charge_count_pages(charge, backing, &resident);
+	r = charge_count_pages(charge, backing, (uint64_t)st.st_size,
+			       &resident);
 	if (r < 0 && r != -EPERM)
 		return r;
 	*view = (struct charge_view){

@@ -335,19 +335,15 @@ void charge_put_pages(struct charge *charge, struct charge_pages *pages)
 }
 
 int charge_count_pages(struct charge *charge, const struct backing *backing,
-		       uint64_t *resident)
+		       uint64_t size_bytes, uint64_t *resident)
 {
 	struct charge_pages pages;
 	uint64_t n, sum = 0;
-	struct stat st;
 	int r = 0;
 
-	if (fstat(backing_read_fd(backing), &st) < 0)
-		return -errno;
 	charge_get_pages(charge, backing, &pages);
 	for (unsigned int i = 0; i < pages.n && r == 0; i++) {
-		r = residency_count_file(pages.fds[i], (uint64_t)st.st_size,
-					 &n);
+		r = residency_count_file(pages.fds[i], size_bytes, &n);
 		sum += r == 0 ? n : 0;
 	}
 	charge_put_pages(charge, &pages);

@@ -126,9 +126,9 @@ static inline uint32_t charge_page_flags(const struct charge_pages *pages,
 	return pages->fds[i] == pages->own_fd ? RING_QUIET_FD : 0;
 }
 
-/* How many pages are resident. 0 or -errno. */
+/* How many pages of a file of this size are resident. 0 or -errno. */
 int charge_count_pages(struct charge *charge, const struct backing *backing,
-		       uint64_t *resident);
+		       uint64_t size_bytes, uint64_t *resident);
 
 /* The state of the clock and of the host that a look at pages is good for. */
 struct shadow_moment charge_moment(const struct charge *charge,

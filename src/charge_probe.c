@@ -285,10 +285,11 @@ static int look_at_backing(const struct look *look)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	r = charge_count_pages(look->charge, look->backing, &resident);
+	probe->size_bytes = (uint64_t)st.st_size;
+	r = charge_count_pages(look->charge, look->backing, probe->size_bytes,
+			       &resident);
 	if (r < 0)
 		return r;
-	probe->size_bytes = (uint64_t)st.st_size;
 	probe->resident_bytes = resident * page_bytes();
 	probe->sees_owners = look->looker->host;
 	probe->sees_flags = look->charge->sees_flags;

@@ -4,10 +4,11 @@
  * by his own kernel, as is who writes one; but each of them is known from the
  * message that asks for it, or brings it. The recharger, a thread, has those
  * pages dropped a moment later, and has the host's charger bring them in again
- * where they were read, but by no scanner: it reads them as any other client does, so that the
- * kernel's own rules keep them right, whoever writes meanwhile. (To store data
- * into the client's pages would write over what was written there since.)
- * Mapped pages of a file that is being written are dropped after that.
+ * where they were read, but by no scanner: it reads them as any other client
+ * does, so that the kernel's own rules keep them right, whoever writes
+ * meanwhile. (To store data into the client's pages would write over what was
+ * written there since.) Mapped pages of a file that is being written are
+ * dropped after that.
  */
 #ifndef MEMCGFS_RECHARGER_H
 #define MEMCGFS_RECHARGER_H
