@@ -24,7 +24,7 @@ from lib.judge import evict
 from lib.mount import unmount_below
 from lib.place import Place
 from lib.settings import KIB, MIB
-from lib.wait import eventually
+from lib.wait import eventually, steady
 
 SCALE = 1 if settings.LONG else 4
 HOT, LIMIT, TREE = 64 * MIB // SCALE, 96 * MIB // SCALE, 1024 * MIB // SCALE
@@ -110,8 +110,11 @@ class Scene(Place):
             return self.judge.look(*paths, *own, through=True)
 
     def left(self, *paths):
-        """The pages of what was scanned, after a moment."""
+        """The pages of what was scanned, after a moment. Who looks at pages of
+        the mount that are just being dropped brings them in again."""
         limit = LEFT // settings.PAGE
+        if self.mount.cached:
+            steady(lambda: counters(self.mount)["scan_dropped_bytes"])
         eventually(lambda: self.look(*paths).resident <= limit, 2)
         return self.look(*paths)
 
@@ -221,8 +224,12 @@ def test_grep_through_pages_of_the_mount(scene, figure, rules):
 def test_without_the_treatment_it_does(scene, figure, mode):
     """The control of the tests in this file."""
     scene.begin("", mode, "scan=off")
-    scene.grep(scene.mount / "tree")
-    report, share = scene.look(scene.tree), scene.hot_share()
+    for _ in range(8):
+        # What a quick scanner pays for goes before it is the target's.
+        scene.grep(scene.mount / "tree")
+        report, share = scene.look(scene.tree), scene.hot_share()
+        if share < 0.9:
+            break
     figure(f"{100 * share:.1f} % of the hot set stay, "
            f"{report.resident} pages are left")
     assert report.resident * settings.PAGE > LEFT

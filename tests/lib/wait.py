@@ -14,3 +14,16 @@ def eventually(condition, limit=5, every=0.02):
         if value or time.monotonic() > end:
             return value
         time.sleep(every)
+
+
+def steady(value, for_seconds=0.5, limit=5):
+    """The value(), once it has been the same for so long; else its last one,
+    at the limit."""
+    end = time.monotonic() + settings.seconds(limit)
+    last, since = value(), time.monotonic()
+    while time.monotonic() < min(since + for_seconds, end):
+        time.sleep(0.05)
+        now = value()
+        if now != last:
+            last, since = now, time.monotonic()
+    return last
