@@ -74,6 +74,12 @@ void charge_cached_end(struct charge *charge)
 
 /* -- what is known of a file -- */
 
+static void note_attr(struct inode_cached *cached, const struct stat *st)
+{
+	cached->size_bytes = (uint64_t)st->st_size;
+	cached->mtime_ns = timespec_ns(&st->st_mtim);
+}
+
 /* Whether what others had brought in is gone by now, claimed perhaps. */
 static void look_again(struct inode_cached *cached, int fd)
 {
@@ -109,7 +115,7 @@ static int make_cached(struct charge *charge, struct backing *backing)
 {
 	struct inode *inode = backing->inode;
 	int fd = backing_read_fd(backing);
-	cleanup_free struct inode_cached *made = NULL;
+	struct inode_cached first = { .is_unclaimed = true };
 	uint64_t resident = 1;
 	struct stat st;
 
@@ -117,21 +123,12 @@ static int make_cached(struct charge *charge, struct backing *backing)
 		look_again(inode->pages->cached, fd);
 		return 0;
 	}
-	made = calloc(1, sizeof(*made));
-	if (!made || inode_make_pages(charge->table, inode) < 0)
-		return -ENOMEM;
 	if (fstat(fd, &st) < 0)
 		return -errno;
+	note_attr(&first, &st);
 	residency_count(fd, 0, 0, &resident);
-	made->is_ours = !resident;
-	made->is_unclaimed = true;
-	made->size_bytes = (uint64_t)st.st_size;
-	made->mtime = st.st_mtim;
-	inode_lock(charge->table, inode);
-	if (!inode->pages->cached)
-		inode->pages->cached = steal_ptr(&made);
-	inode_unlock(charge->table, inode);
-	return 0;
+	first.is_ours = !resident;
+	return inode_make_cached(charge->table, inode, &first);
 }
 
 /*
@@ -178,12 +175,6 @@ static void begin_change(struct charge *charge, const struct backing *backing)
 	inode_unlock(charge->table, backing->inode);
 }
 
-static void note_attr(struct inode_cached *cached, const struct stat *st)
-{
-	cached->size_bytes = (uint64_t)st->st_size;
-	cached->mtime = st->st_mtim;
-}
-
 /* Opens the backing for what changes the file, until end_change(). */
 static int open_to_change(struct charge *charge, struct inode *inode, int flags,
 			  struct backing **out)
@@ -205,7 +196,7 @@ static void end_change(struct charge *charge, const struct backing *backing)
 	inode_lock(charge->table, inode);
 	inode->pages->cached->changes--;
 	inode->pages->cached->changed++;
-	inode->pages->cached->changed_ns = now_ns();
+	inode->pages->cached->changed_ms = now_ms();
 	if (is_seen)
 		note_attr(inode->pages->cached, &st);
 	inode_unlock(charge->table, inode);
@@ -215,8 +206,7 @@ static bool is_other(const struct inode_cached *cached, const struct stat *st)
 {
 	return !cached->changes &&
 	       (cached->size_bytes != (uint64_t)st->st_size ||
-		cached->mtime.tv_sec != st->st_mtim.tv_sec ||
-		cached->mtime.tv_nsec != st->st_mtim.tv_nsec);
+		cached->mtime_ns != timespec_ns(&st->st_mtim));
 }
 
 /* Whether it looks like it; and how many changes were made by then. */

@@ -11,26 +11,27 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-#define HANDLE_NONE (-1) /* handle_type: the bytes are an inode number */
+#define HANDLE_NONE UINT16_MAX /* the bytes are an inode number */
 #define DEVICE_INO_SHIFT 48
 
 /* A key on the stack, with room for any handle. */
 struct key {
 	uint32_t device;
-	struct file_handle handle;
-	unsigned char bytes[MAX_HANDLE_SZ];
+	uint16_t handle_type;
+	uint16_t handle_bytes;
+	unsigned char handle[MAX_HANDLE_SZ];
 };
 
-static size_t key_size(const struct file_handle *handle)
+static size_t key_size(const struct key *key)
 {
-	return sizeof(uint32_t) + sizeof(*handle) + handle->handle_bytes;
+	return offsetof(struct key, handle) + key->handle_bytes;
 }
 
 /* FNV-1a; the top bits pick the shard, the low ones a bucket. */
 static uint32_t key_hash(const struct key *key)
 {
-	const unsigned char *p = (const unsigned char *)&key->device;
-	size_t size = key_size(&key->handle);
+	const unsigned char *p = (const unsigned char *)key;
+	size_t size = key_size(key);
 	uint32_t hash = 2166136261u;
 
 	for (size_t i = 0; i < size; i++)
@@ -93,43 +94,53 @@ dev_t inode_table_excluded(const struct inode_table *table)
 
 /* -- keys and inodes -- */
 
+static int key_of_handle(int fd, struct key *key)
+{
+	struct inode_handle found = { .head.handle_bytes = MAX_HANDLE_SZ };
+	int mount_id;
+
+	if (name_to_handle_at(fd, "", &found.head, &mount_id, AT_EMPTY_PATH) <
+	    0)
+		return -errno;
+	if (found.head.handle_type < 0 || found.head.handle_type >= HANDLE_NONE)
+		return -EOVERFLOW;
+	key->handle_type = (uint16_t)found.head.handle_type;
+	key->handle_bytes = (uint16_t)found.head.handle_bytes;
+	memcpy(key->handle, found.bytes, key->handle_bytes);
+	return 0;
+}
+
 static int key_of(struct inode_table *table, int fd, const struct stat *st,
 		  struct key *key)
 {
-	int mount_id;
 	int device;
 
 	device = devices_index(&table->devices, fd, st);
 	if (device < 0)
 		return device;
 	key->device = (uint32_t)device;
-	if (table->devices.at[device].mount_fd >= 0) {
-		key->handle.handle_bytes = MAX_HANDLE_SZ;
-		if (name_to_handle_at(fd, "", &key->handle, &mount_id,
-				      AT_EMPTY_PATH) < 0)
-			return -errno;
-		return 0;
-	}
+	if (table->devices.at[device].mount_fd >= 0)
+		return key_of_handle(fd, key);
 	/* The pinned fd keeps the number from being used again. */
-	key->handle.handle_type = HANDLE_NONE;
-	key->handle.handle_bytes = sizeof(st->st_ino);
-	memcpy(key->bytes, &st->st_ino, sizeof(st->st_ino));
+	key->handle_type = HANDLE_NONE;
+	key->handle_bytes = sizeof(st->st_ino);
+	memcpy(key->handle, &st->st_ino, sizeof(st->st_ino));
 	return 0;
 }
 
 static struct inode *inode_alloc(struct inode_table *table,
 				 const struct key *key, const struct stat *st)
 {
-	struct inode *inode = inode_take(table, key->handle.handle_bytes);
+	struct inode *inode = inode_take(table, key->handle_bytes);
 
 	if (!inode)
 		return NULL;
-	memcpy(&inode->device, &key->device, key_size(&key->handle));
-	inode->type = st->st_mode & S_IFMT;
+	memcpy(&inode->device, key, key_size(key));
+	inode->type = (uint16_t)(st->st_mode & S_IFMT);
 	return inode;
 }
 
-_Static_assert(offsetof(struct key, handle) - offsetof(struct key, device) ==
+_Static_assert(offsetof(struct key, handle) ==
 		       offsetof(struct inode, handle) -
 			       offsetof(struct inode, device),
 	       "keys are compared and copied as bytes");
@@ -142,9 +153,8 @@ static struct inode *shard_find(struct shard *shard, const struct key *key,
 
 	for (; link; link = hash_find_next(link)) {
 		inode = container_of(link, struct inode, link);
-		if (inode->handle.handle_bytes == key->handle.handle_bytes &&
-		    memcmp(&inode->device, &key->device,
-			   key_size(&key->handle)) == 0)
+		if (inode->handle_bytes == key->handle_bytes &&
+		    memcmp(&inode->device, key, key_size(key)) == 0)
 			return inode;
 	}
 	return NULL;
@@ -347,7 +357,7 @@ static struct inode *inode_free_one(struct inode_table *table,
 	if (inode->pages) {
 		account_file_clear(&inode->pages->account);
 		shadow_map_free(inode->pages->map);
-		free(inode->pages->cached);
+		slab_give(&table->memory.cached, inode->pages->cached);
 	}
 	slab_give(&table->memory.pages, inode->pages);
 	path_fd_free(inode->path_fd);

@@ -49,14 +49,14 @@ enum inode_mark {
 struct inode_cached {
 	struct recharge *recharge; /* the recharger's lock */
 	uint64_t size_bytes; /* these two, as they were told last */
-	struct timespec mtime;
+	uint64_t mtime_ns;
 	uint64_t ahead_end; /* where what was brought in ahead ends */
 	uint32_t ahead_bytes; /* so much of it */
-	uint32_t changes; /* being made through the mount */
-	uint32_t changed; /* so many were made */
-	uint64_t changed_ns; /* when the last one ended */
-	bool is_stale; /* what the client has was changed beside the mount */
-	bool is_unclaimed; /* scanners alone have been here */
+	uint32_t changed; /* so many changes were made through the mount */
+	uint32_t changed_ms; /* when the last one ended */
+	uint16_t changes; /* being made: at most one by each thread */
+	bool is_stale : 1; /* what the client has was changed beside the mount */
+	bool is_unclaimed : 1; /* scanners alone have been here */
 	/* What is resident of the backing came by the mount; relaxed, a hint. */
 	_Atomic bool is_ours;
 };
@@ -77,7 +77,7 @@ struct inode {
 	struct inode_pages *pages; /* shard lock to set; then fixed */
 	uint64_t lookups; /* shard lock: the kernel's, and of users */
 	struct path_fd *path_fd; /* shard lock: O_PATH; NULL: none */
-	mode_t type; /* S_IFMT bits */
+	uint16_t type; /* S_IFMT bits */
 	/*
 	 * Once open for reading and writing through the mount: a mapping may
 	 * change its times behind the client kernel's back, so attributes
@@ -90,11 +90,14 @@ struct inode {
 	uint16_t claims_ended;
 	_Atomic unsigned char move; /* see mover.c */
 	_Atomic unsigned char marks; /* bits of inode_mark; shard lock to set */
-	bool is_watched; /* shard lock; see charge_drift.c */
-	bool is_unclear; /* shard lock; see charge_note_owned() */
+	bool is_watched : 1; /* shard lock; see charge_drift.c */
+	bool is_unclear : 1; /* shard lock; see charge_note_owned() */
 	uint8_t residue_flags; /* shard lock; see residency_reason() */
 	_Atomic uint32_t children; /* that hold it; see inode_child_get() */
 	uint32_t uses; /* shard lock: opens so far, but for scanners' */
+	_Atomic uint32_t rule_epoch; /* these three: when binding was found */
+	_Atomic uint32_t rule_serial;
+	_Atomic uint32_t rule_ms;
 	/* Where it was last seen, see inode_place.h; shard lock. */
 	struct inode *parent; /* NULL: nowhere; it holds a child of it */
 	char *name; /* of inode_name_new() */
@@ -102,14 +105,16 @@ struct inode {
 		struct rule_dir *rule_dir; /* shard lock; of directories */
 		struct pin_state *pin; /* shard lock; see inode_pin() */
 	};
-	/* Which rule holds, and when that was looked up: see rulebook.h. */
+	/* Which rule holds: see rulebook.h. */
 	_Atomic(const struct binding *) binding;
-	_Atomic uint32_t rule_epoch;
-	_Atomic uint32_t rule_serial;
-	_Atomic uint32_t rule_ms;
-	/* The key: from here to the end of the handle. */
-	uint32_t device;
-	struct file_handle handle;
+	/*
+	 * The key, from here to the end of the handle. A struct file_handle
+	 * takes twice as much for its type and length.
+	 */
+	uint32_t device; /* see devices.h */
+	uint16_t handle_type;
+	uint16_t handle_bytes;
+	unsigned char handle[];
 };
 
 /* The lock is the shard's. NULL: it isn't pinned; see charge_pin.c. */
@@ -245,6 +250,10 @@ void inode_name_free(struct inode_table *table, char *name);
 
 /* Makes room for what is known of its pages. 0 or -ENOMEM. */
 int inode_make_pages(struct inode_table *table, struct inode *inode);
+
+/* And what io=cached knows, this, unless there is some. 0 or -ENOMEM. */
+int inode_make_cached(struct inode_table *table, struct inode *inode,
+		      const struct inode_cached *first);
 
 /*
  * Marks an inode that has been open. The caller holds it, and, against

@@ -4,6 +4,8 @@
 
 #include "util.h"
 
+#include <string.h>
+
 struct path_fd *path_fd_new(int fd)
 {
 	struct path_fd *path_fd;
@@ -78,10 +80,15 @@ void shard_leave_fd(struct shard *shard, struct inode *inode)
 
 static int open_inode(struct inode_table *table, struct inode *inode, int flags)
 {
+	struct inode_handle handle = {
+		.head.handle_type = inode->handle_type,
+		.head.handle_bytes = inode->handle_bytes,
+	};
 	int fd;
 
+	memcpy(handle.bytes, inode->handle, inode->handle_bytes);
 	fd = open_by_handle_at(table->devices.at[inode->device].mount_fd,
-			       &inode->handle, flags | O_CLOEXEC);
+			       &handle.head, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

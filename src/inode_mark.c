@@ -137,6 +137,26 @@ int inode_make_pages(struct inode_table *table, struct inode *inode)
 	return 0;
 }
 
+int inode_make_cached(struct inode_table *table, struct inode *inode,
+		      const struct inode_cached *first)
+{
+	struct shard *shard = inode_shard(table, inode);
+	struct inode_cached *cached;
+
+	if (inode_make_pages(table, inode) < 0)
+		return -ENOMEM;
+	cached = slab_take(&table->memory.cached);
+	if (!cached)
+		return -ENOMEM;
+	*cached = *first;
+	pthread_mutex_lock(&shard->lock);
+	if (!inode->pages->cached)
+		inode->pages->cached = steal_ptr(&cached);
+	pthread_mutex_unlock(&shard->lock);
+	slab_give(&table->memory.cached, cached);
+	return 0;
+}
+
 /* -- marks -- */
 
 bool inode_is_marked(const struct inode *inode, enum inode_mark mark)

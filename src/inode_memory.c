@@ -8,12 +8,10 @@
 
 void inode_memory_init(struct inode_memory *memory)
 {
-	size_t shortest =
-		offsetof(struct inode, handle) + sizeof(struct file_handle);
-
 	for (size_t i = 0; i < INODE_SIZES; i++)
-		slab_init(&memory->inodes[i], shortest + 8 * i);
+		slab_init(&memory->inodes[i], sizeof(struct inode) + 8 * i);
 	slab_init(&memory->pages, sizeof(struct inode_pages));
+	slab_init(&memory->cached, sizeof(struct inode_cached));
 	for (size_t i = 0; i < NAME_SIZES; i++)
 		slab_init(&memory->names[i], 8 * (i + 1));
 }
@@ -23,6 +21,7 @@ void inode_memory_destroy(struct inode_memory *memory)
 	for (size_t i = 0; i < INODE_SIZES; i++)
 		slab_destroy(&memory->inodes[i]);
 	slab_destroy(&memory->pages);
+	slab_destroy(&memory->cached);
 	for (size_t i = 0; i < NAME_SIZES; i++)
 		slab_destroy(&memory->names[i]);
 }
@@ -41,8 +40,7 @@ struct inode *inode_take(struct inode_table *table, unsigned int handle_bytes)
 void inode_give(struct inode_table *table, struct inode *inode)
 {
 	if (inode)
-		slab_give(slab_of_handle(table, inode->handle.handle_bytes),
-			  inode);
+		slab_give(slab_of_handle(table, inode->handle_bytes), inode);
 }
 
 /* NULL: it is too long. */

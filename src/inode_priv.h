@@ -28,6 +28,7 @@ struct shard {
 struct inode_memory {
 	struct slab inodes[INODE_SIZES];
 	struct slab pages; /* of struct inode_pages */
+	struct slab cached; /* of struct inode_cached */
 	struct slab names[NAME_SIZES];
 };
 
@@ -53,6 +54,12 @@ static inline struct shard *inode_shard(struct inode_table *table,
 {
 	return shard_of(table, inode->link.hash);
 }
+
+/* A handle as the kernel has them. */
+struct inode_handle {
+	struct file_handle head;
+	unsigned char bytes[MAX_HANDLE_SZ];
+};
 
 /* An inode's O_PATH fd; few have one. */
 struct path_fd {

@@ -23,7 +23,7 @@
 #define DELAY_NS (UINT64_C(10) * 1000000)
 #define MAX_DELAY_NS (UINT64_C(160) * 1000000)
 /* So long without a write, a file isn't being written. */
-#define QUIET_NS (UINT64_C(300) * 1000000)
+#define QUIET_MS 300
 
 /* What is to be recharged of an inode, which it holds. */
 struct recharge {
@@ -182,7 +182,7 @@ static bool is_quiet(struct recharger *recharger, struct inode *inode)
 	bool is_quiet;
 
 	inode_lock(table, inode);
-	is_quiet = !cached->changes && now_ns() - cached->changed_ns > QUIET_NS;
+	is_quiet = !cached->changes && now_ms() - cached->changed_ms > QUIET_MS;
 	inode_unlock(table, inode);
 	return is_quiet;
 }

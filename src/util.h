@@ -63,18 +63,30 @@ static inline void *steal_ptr_void(void **pp)
 
 #define steal_ptr(pp) ((__typeof__(*(pp)))steal_ptr_void((void **)(pp)))
 
-/* Monotonic time in nanoseconds. */
+/* Of times before 1970, or after 2554, modulo 2^64. */
+static inline uint64_t timespec_ns(const struct timespec *ts)
+{
+	return (uint64_t)ts->tv_sec * 1000000000u + (uint64_t)ts->tv_nsec;
+}
+
 static inline uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
 	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return timespec_ns(&ts);
 }
 
+/* Monotonic time in nanoseconds. */
 static inline uint64_t now_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* The same in milliseconds; it begins anew after seven weeks. */
+static inline uint32_t now_ms(void)
+{
+	return (uint32_t)(now_ns() / 1000000u);
 }
 
 /* The same in whole seconds. */
