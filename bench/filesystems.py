@@ -19,7 +19,8 @@ URING_SWITCH = "/sys/module/fuse/parameters/enable_uring"
 
 # passthrough_hp has this built in; all others are told to do the same.
 TIMEOUT = 86400
-TIMEOUTS = f"attr_timeout={TIMEOUT},entry_timeout={TIMEOUT}"
+TIMEOUTS = (f"attr_timeout={TIMEOUT},entry_timeout={TIMEOUT},"
+            f"negative_timeout={TIMEOUT}")
 
 
 def memcgfs_with(*options):
@@ -39,7 +40,8 @@ def _bindfs(target, source, mnt):
 
 
 def _mergerfs(target, source, mnt):
-    options = (f"cache.attr={TIMEOUT},cache.entry={TIMEOUT},use_ino,"
+    options = (f"cache.attr={TIMEOUT},cache.entry={TIMEOUT},"
+               f"cache.negative_entry={TIMEOUT},use_ino,"
                "minfreespace=0,allow_other")
     return ["mergerfs", "-f", "-o", options, source, mnt]
 

@@ -135,11 +135,19 @@ void front_note_change(struct fuse_front *front, const char *name)
 		rulebook_touch(front->book);
 }
 
-static void front_note_miss(fuse_req_t req)
+static void front_reply_miss(fuse_req_t req)
 {
 	struct scanners_caller caller = front_caller(req);
+	struct fuse_front *front = front_of(req);
+	struct fuse_entry_param none = {
+		.entry_timeout = front->config.negative_timeout,
+	};
 
-	scanners_note_miss(front_of(req)->scanners, &caller);
+	scanners_note_miss(front->scanners, &caller);
+	if (none.entry_timeout > 0)
+		fuse_reply_entry(req, &none);
+	else
+		fuse_reply_err(req, ENOENT);
 }
 
 void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name)
@@ -151,9 +159,11 @@ void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name)
 	int r;
 
 	r = front_lookup(front, parent, name, &inode, &st);
+	if (r == -ENOENT) {
+		front_reply_miss(req);
+		return;
+	}
 	if (r < 0) {
-		if (r == -ENOENT)
-			front_note_miss(req);
 		fuse_reply_err(req, -r);
 		return;
 	}

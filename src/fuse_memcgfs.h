@@ -23,6 +23,7 @@ struct fuse_front_config {
 	bool is_cached; /* the mount's path is io=cached */
 	double attr_timeout; /* seconds */
 	double entry_timeout;
+	double negative_timeout; /* of names that aren't there */
 	unsigned int max_threads;
 	uint64_t patience_ns; /* with a charger that doesn't answer */
 	/* Called once, when the kernel is ready to be served. */

@@ -37,6 +37,7 @@ struct options {
 	bool io_uring; /* insist on it */
 	double attr_timeout;
 	double entry_timeout;
+	double negative_timeout; /* of names that aren't there */
 	uint64_t max_threads;
 	double charger_timeout; /* seconds */
 	double charger_idle; /* seconds */

@@ -187,6 +187,7 @@ static int make_front(struct session *session)
 		.is_cached = options->io == POLICY_IO_CACHED,
 		.attr_timeout = options->attr_timeout,
 		.entry_timeout = options->entry_timeout,
+		.negative_timeout = options->negative_timeout,
 		.max_threads = (unsigned int)options->max_threads,
 		.patience_ns = (uint64_t)(options->charger_timeout * 1e9),
 		.ready = on_ready,

@@ -86,6 +86,8 @@ BAD_OPTIONS = {
     "attr_timeout negative": ("attr_timeout=-1", "-1"),
     "attr_timeout not a number": ("attr_timeout=nan", "nan"),
     "entry_timeout trailing": ("entry_timeout=1x", "1x"),
+    "negative_timeout negative": ("negative_timeout=-1", "-1"),
+    "negative_timeout word": ("negative_timeout=no", "no"),
     "max_threads zero": ("max_threads=0", "max_threads"),
     "max_threads word": ("max_threads=few", "few"),
     "max_threads negative": ("max_threads=-4", "-4"),
@@ -189,7 +191,7 @@ def test_help_and_version(place, call):
     assert done.returncode == 0 and not done.stderr
     for word in ("memcg=", "create", "io=", "ahead=", "on_error=", "io_uring",
                  "allow_other", "default_permissions", "ro", "attr_timeout=",
-                 "entry_timeout=", "max_threads=", "charger_timeout=",
+                 "entry_timeout=", "negative_timeout=", "max_threads=", "charger_timeout=",
                  "charger_idle=", "share_decay=", "pin_max=", "rules=", "norulefiles",
                  "reconcile=", "scan=auto|off", "scanners="):
         assert word in done.stdout, f"{word} is not in the help"
@@ -244,7 +246,8 @@ def test_it_stands_in_proc_mounts(place, call, options):
 GOOD_OPTIONS = [
     "io=auto", "io=strict", "ahead=0", "ahead=4096", "ahead=64K", "ahead=1M",
     "ahead=1G", "on_error=deny", "on_error=opener", "attr_timeout=0",
-    "attr_timeout=1.5", "entry_timeout=0", "entry_timeout=10", "max_threads=1",
+    "attr_timeout=1.5", "entry_timeout=0", "entry_timeout=10",
+    "negative_timeout=0", "negative_timeout=2.5", "max_threads=1",
     "max_threads=32", "allow_other", "default_permissions", "suid,dev,exec",
     "nosuid,nodev,noexec", "scan=auto", "scan=off",
     "scanners=tar:cgroup:/backup:uid:34", "noatime", "relatime", "rw", "create", "sync",

@@ -13,6 +13,7 @@ from lib.control import ctl_json
 from lib.judge import evict
 from lib.mount import mounts_at, unmount_below
 from lib.settings import MIB, scaled
+from lib.wait import eventually
 
 pytestmark = pytest.mark.needs_daemon
 
@@ -415,3 +416,65 @@ def test_tools_of_every_day(place):
     seen = place.command(["sh", "-c", script], cwd=place.mount.path)
     strip = [line.rsplit(" ", 1)[0] for line in native.stdout.splitlines()]
     assert [line.rsplit(" ", 1)[0] for line in seen.stdout.splitlines()] == strip
+
+
+# -- names that aren't there --
+
+def is_there(path):
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def test_a_name_made_beside_is_found_at_once(place):
+    place.cover("entry_timeout=100")
+    assert not is_there(place.mount / "new")
+    place.put(place.source, "new", 1)
+    assert is_there(place.mount / "new")
+
+
+def test_it_is_kept_that_there_is_no_such_name(place):
+    place.cover("negative_timeout=100")
+    assert not is_there(place.mount / "new")
+    place.put(place.source, "new", 1)
+    assert not is_there(place.mount / "new")
+    # That holds for the name, not for what it is to be used for.
+    with pytest.raises(FileExistsError):
+        os.mkdir(place.mount / "new")
+    assert is_there(place.mount / "new")
+
+
+def test_it_is_kept_for_so_long(place):
+    place.cover("negative_timeout=0.3")
+    assert not is_there(place.mount / "new")
+    place.put(place.source, "new", 1)
+    assert not is_there(place.mount / "new")
+    assert eventually(lambda: is_there(place.mount / "new"))
+
+
+MAKERS = {
+    "open": lambda old, new: open(new, "xb").close(),
+    "mkdir": lambda old, new: os.mkdir(new),
+    "mknod": lambda old, new: os.mkfifo(new),
+    "symlink": lambda old, new: os.symlink("target", new),
+    "link": os.link,
+    "rename": os.rename,
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_a_name_made_through_the_mount_is_there(place, make):
+    place.put(place.source, "old", 1)
+    place.cover("negative_timeout=100,entry_timeout=100")
+    old, new = place.mount / "old", place.mount / "new"
+    for _ in range(2):
+        assert not is_there(new)
+        make(old, new)
+        assert is_there(new)
+        (os.rmdir if new.is_dir() and not new.is_symlink() else
+         os.unlink)(new)
+        assert not is_there(new)
+        if not is_there(old):
+            old.write_bytes(b"again")

@@ -30,6 +30,8 @@ static void check_options(const struct options *options)
 	must(options->on_error <= POLICY_OPENER);
 	must(options->attr_timeout >= 0 && options->attr_timeout <= 1e9);
 	must(options->entry_timeout >= 0 && options->entry_timeout <= 1e9);
+	must(options->negative_timeout >= 0 &&
+	     options->negative_timeout <= 1e9);
 	must(options->charger_timeout >= 1 && options->charger_timeout <= 1e9);
 	must(options->charger_idle >= 1 && options->charger_idle <= 1e9);
 	must(options->share_decay >= 1 && options->share_decay <= 1e9);
