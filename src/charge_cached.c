@@ -416,6 +416,57 @@ static void fill_ahead(struct charge *charge, struct charge_cached_io *io)
 	atomic_fetch_sub(&charge->aheads, 1);
 }
 
+/* Of a file, in bytes. */
+struct span {
+	uint64_t first;
+	uint64_t end;
+};
+
+static void begin_read(struct charge *charge, const struct charge_cached_io *io)
+{
+	struct backing_reads *reads = &io->backing->reads;
+	uint64_t end = io->offset + io->size;
+
+	inode_lock(charge->table, io->inode);
+	if (!reads->end || reads->first > io->offset)
+		reads->first = io->offset;
+	if (reads->end < end)
+		reads->end = end;
+	if (!io->is_hosts && !io->is_scan && reads->lent_end < end)
+		reads->lent_end = end;
+	reads->under_way++;
+	inode_unlock(charge->table, io->inode);
+}
+
+/*
+ * What the backing needn't keep any more. Of the host's, that is from the begin
+ * of a folio on that reaches into what was read; but not what was read for
+ * others, and is read again by the host in a moment: that then takes no disk.
+ * With the last of these all goes that they have been through: side by side
+ * they bring in pages behind each other's back, as does readahead.
+ */
+static struct span end_read(struct charge *charge,
+			    const struct charge_cached_io *io)
+{
+	struct backing_reads *reads = &io->backing->reads;
+	struct span done = { io->offset, io->offset + io->size };
+
+	inode_lock(charge->table, io->inode);
+	if (io->is_readers || (io->is_hosts && reads->lent_end > done.first))
+		reads->lent_end = 0;
+	reads->under_way--;
+	if (io->is_hosts && !reads->lent_end && !reads->under_way) {
+		done.first = reads->first;
+		done.end = reads->end;
+		reads->end = 0;
+	}
+	done.first = done.first / FOLIO_BYTES * FOLIO_BYTES;
+	if (done.first < reads->lent_end)
+		done.first = reads->lent_end;
+	inode_unlock(charge->table, io->inode);
+	return done;
+}
+
 int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
 {
 	struct charge_read read = {
@@ -442,6 +493,7 @@ int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
 		charge_note_use(charge, io->inode, io->tid);
 	if (!io->is_scan && !io->is_hosts)
 		fill_ahead(charge, io);
+	begin_read(charge, io);
 	n = charge_read(&read);
 	io->is_readers = read.is_made_here;
 	io->data = read.data;
@@ -479,20 +531,22 @@ static void note_in_books(struct charge *charge,
 }
 
 /* The client has the data now: once is enough. */
-static void drop_backing_pages(const struct charge_cached_io *io, int64_t n)
+static void drop_backing_pages(const struct charge_cached_io *io,
+			       const struct span *done, int64_t n)
 {
-	uint64_t from = io->offset / FOLIO_BYTES * FOLIO_BYTES;
-	uint64_t end = io->offset + (uint64_t)n;
+	uint64_t length = done->end - done->first;
 
+	if (done->first >= done->end)
+		return;
 	/* At its end, with what readahead has brought in behind it. */
-	posix_fadvise(backing_read_fd(io->backing), (off_t)from,
-		      (uint64_t)n < io->size ? 0 : (off_t)(end - from),
+	posix_fadvise(backing_read_fd(io->backing), (off_t)done->first,
+		      (uint64_t)n < io->size ? 0 : (off_t)length,
 		      POSIX_FADV_DONTNEED);
 }
 
 /* Nothing is to stay, but what was there before. */
 static void end_scan(struct charge *charge, const struct charge_cached_io *io,
-		     int64_t result)
+		     const struct span *done, int64_t result)
 {
 	if (!io->is_direct)
 		charge_trail_add(charge->trail, io->inode, io->offset,
@@ -501,7 +555,7 @@ static void end_scan(struct charge *charge, const struct charge_cached_io *io,
 	if (result > 0 && io->inode->pages->cached->is_ours &&
 	    atomic_load_explicit(&io->backing->scan.is_cached,
 				 memory_order_relaxed))
-		drop_backing_pages(io, result);
+		drop_backing_pages(io, done, result);
 	charge_close_backing(charge, io->backing);
 }
 
@@ -513,17 +567,20 @@ void charge_cached_end_read(struct charge *charge,
 		.length = io->size,
 	};
 
+	struct span done;
+
 	if (!io->backing)
 		return;
+	done = end_read(charge, io);
 	if (io->is_scan) {
-		end_scan(charge, io, result);
+		end_scan(charge, io, &done, result);
 		return;
 	}
 	if (!io->is_hosts && !io->is_readers)
 		recharger_queue(charge->recharger, io->inode, &range);
 	else if (!io->is_direct && result > 0 &&
 		 io->inode->pages->cached->is_ours)
-		drop_backing_pages(io, result);
+		drop_backing_pages(io, &done, result);
 	if (!io->is_direct && result > 0)
 		note_in_books(charge, io, (uint64_t)result);
 	mirror_close(charge->mirror, io->ahead_fd);

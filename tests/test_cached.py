@@ -97,6 +97,21 @@ def test_mapped_pages_converge(place):
     assert child.result() == sum(read(path)[::PAGE])
 
 
+@pytest.mark.parametrize("size", [64 * KIB, 200 * KIB, MIB, 5 * MIB])
+def test_one_copy_stays(place, size):
+    """That of the mount; the backing file's, through which it came, goes."""
+    paths = [place.put(place.source, name, size) for name in "abcd"]
+    evict(*paths)
+    place.cover("io=cached")
+    for path in paths:
+        place.run(read, place.mount / path.name)
+    pages = 4 * size // PAGE
+    own = [place.mount / path.name for path in paths]
+    converged(place, *own, at_least=pages)
+    assert eventually(
+        lambda: place.judge.look(*paths).resident <= pages // 100)
+
+
 def test_beside_the_mount_the_reader_pays(place):
     """The control."""
     path = place.put(place.beside, "file", 64 * KIB)
