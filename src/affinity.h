@@ -3,7 +3,9 @@
  * Where a thread runs. Much data is copied best on the CPU whose cache has
  * it, which is that of the client who waits; but the scheduler wakes whoever
  * serves him on another CPU, an idle one. So a thread follows the client of a
- * large request, and is free again once it had little to copy for a while.
+ * large request, and is free again once it had little to copy for a while. It
+ * also follows a scanner, who waits all the time for what is done for him: on
+ * his own CPU that keeps nobody else from working.
  *
  * All of it is of the calling thread, and best effort: a thread that may not
  * run there stays where it is.
@@ -22,12 +24,12 @@ void affinity_init(void);
 void affinity_init_thread(void);
 
 /*
- * A large request of thread @tid: the caller goes where that sleeps. One that
+ * Such a request of thread @tid: the caller goes where that sleeps. One that
  * runs on has more to do than to wait, and is left alone on its CPU.
  */
 void affinity_follow(pid_t tid);
 
-/* A small request: after a number of them the thread may run anywhere. */
+/* Any other request: after a number of them the thread may run anywhere. */
 void affinity_relax(void);
 
 /* The CPU that the thread has followed to, or AFFINITY_ANY. */

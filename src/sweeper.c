@@ -2,6 +2,8 @@
 /* A thread that clears away a moment later; see sweeper.h. */
 #include "sweeper.h"
 
+#include "affinity.h"
+
 #include "util.h"
 
 #include <pthread.h>
@@ -20,6 +22,7 @@ struct sweeper {
 	struct list queue; /* the first to be swept is its last */
 	uint64_t bytes; /* with those of the one that is being swept */
 	unsigned int items;
+	int cpu; /* of who has added last: affinity_cpu() there */
 	bool stopping;
 };
 
@@ -58,7 +61,9 @@ static void *sweeper_main(void *arg)
 	struct sweeper *sweeper = arg;
 	struct sweeper_item *item;
 	uint64_t bytes;
+	int cpu;
 
+	affinity_init_thread();
 	pthread_mutex_lock(&sweeper->lock);
 	while (wait_for_work(sweeper)) {
 		while (!list_empty(&sweeper->queue)) {
@@ -66,7 +71,9 @@ static void *sweeper_main(void *arg)
 					    struct sweeper_item, link);
 			list_del(&item->link);
 			bytes = item->bytes;
+			cpu = sweeper->cpu;
 			pthread_mutex_unlock(&sweeper->lock);
+			affinity_join(cpu);
 			sweeper->config.sweep(sweeper->config.userdata, item);
 			pthread_mutex_lock(&sweeper->lock);
 			sweeper->bytes -= bytes;
@@ -131,6 +138,7 @@ bool sweeper_add(struct sweeper *sweeper, struct sweeper_item *item,
 		list_add(&sweeper->queue, &item->link);
 		sweeper->bytes += bytes;
 		sweeper->items++;
+		sweeper->cpu = affinity_cpu();
 		if (is_first || is_worth_it(sweeper))
 			pthread_cond_signal(&sweeper->changed);
 	}
