@@ -259,7 +259,7 @@ uint64_t host_room(struct host *host)
 	room = atomic_load_explicit(&host->room_bytes, memory_order_relaxed);
 	reserved = atomic_load_explicit(&host->reserved_bytes,
 					memory_order_relaxed);
-	room /= 2;
+	room -= room / 4;
 	return room > reserved ? room - reserved : 0;
 }
 

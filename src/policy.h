@@ -56,8 +56,8 @@ struct policy_facts {
 	bool has_foreign; /* some pages are another's, or it can't be told */
 	uint64_t size_bytes;
 	/*
-	 * The host's room for this file: half of what its cache may take,
-	 * less the files that are open in passthrough already. Pages of a
+	 * The host's room for this file: three quarters of what its cache may
+	 * take, less the files that are open in passthrough already. Pages of a
 	 * file that fits stay until they are read.
 	 */
 	uint64_t room_bytes;
