@@ -103,6 +103,12 @@ static struct backing *backing_take(struct inode_table *table,
 	return backing;
 }
 
+static void advise(const struct inode_table *table, int fd)
+{
+	if (fd >= 0 && inode_table_limits(table)->reads_exactly)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+}
+
 /* Append-only files can't be opened for writing without O_APPEND in @flags. */
 static int open_file(struct inode_table *table, struct inode *inode, int flags,
 		     struct opened *opened)
@@ -115,6 +121,7 @@ static int open_file(struct inode_table *table, struct inode *inode, int flags,
 		opened->appends = true;
 	}
 	opened->fd = fd;
+	advise(table, fd);
 	return fd < 0 ? fd : 0;
 }
 
@@ -284,6 +291,7 @@ int backing_special_fd(struct inode_table *table, struct backing *backing,
 		opened = inode_open(table, inode, flags[use] | O_APPEND);
 	if (opened < 0)
 		return opened;
+	advise(table, opened);
 	if (use == BACKING_SCAN)
 		posix_fadvise(opened, 0, 0, POSIX_FADV_NOREUSE);
 	inode_lock(table, inode);

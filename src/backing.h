@@ -15,6 +15,7 @@
 #ifndef MEMCGFS_BACKING_H
 #define MEMCGFS_BACKING_H
 
+#include "backing_reads.h"
 #include "inode.h"
 #include "sweeper.h"
 
@@ -58,17 +59,6 @@ struct backing_scan {
 	_Atomic uint64_t swept_bytes; /* up to where, while it is read */
 };
 
-/*
- * What reads for pages of the client's bring into the backing's, where it
- * isn't to stay; the inode's lock. See charge_cached.c.
- */
-struct backing_reads {
-	uint32_t under_way;
-	uint64_t first; /* of what they and those before went through */
-	uint64_t end; /* 0: nothing */
-	uint64_t lent_end; /* of what the host is to read again; 0: nothing */
-};
-
 struct backing {
 	struct inode *inode;
 	int fds[BACKING_USES]; /* inode lock to set; then fixed while open */
@@ -89,7 +79,7 @@ struct backing {
 	 */
 	_Atomic bool is_swept;
 	struct backing_scan scan;
-	struct backing_reads reads;
+	struct backing_reads reads; /* inode lock */
 	struct reservation reserved; /* inode lock */
 	_Atomic uint64_t end_bytes; /* the file's end, as far as is known */
 	uint64_t idle_since_ns; /* inode lock */

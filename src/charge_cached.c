@@ -2,6 +2,7 @@
 /* The heart, 13: the third path; see charge_cached.h. */
 #include "charge_cached.h"
 
+#include "affinity.h"
 #include "charge_priv.h"
 #include "log.h"
 #include "mirror.h"
@@ -22,7 +23,6 @@
 /* Who hasn't read on for so long is done with what he has read. */
 #define TRAIL_AGE_NS (UINT64_C(500) * 1000000)
 /* Readahead goes by larger folios, which are dropped as a whole. */
-#define FOLIO_BYTES (UINT64_C(2) << 20)
 
 int charge_cached_begin(struct charge *charge, const char *mountpoint,
 			unsigned int workers)
@@ -397,6 +397,7 @@ static void fill_ahead(struct charge *charge, struct charge_cached_io *io)
 {
 	struct ring_call call = {
 		.op = RING_FILL,
+		.fd2 = backing_read_fd(io->backing),
 		.offset = io->offset + io->size,
 	};
 	struct stat st;
@@ -416,55 +417,30 @@ static void fill_ahead(struct charge *charge, struct charge_cached_io *io)
 	atomic_fetch_sub(&charge->aheads, 1);
 }
 
-/* Of a file, in bytes. */
-struct span {
-	uint64_t first;
-	uint64_t end;
-};
+static struct backing_read read_of(const struct charge_cached_io *io)
+{
+	return (struct backing_read){
+		.offset = io->offset,
+		.size = io->size,
+		.is_lent = !io->is_hosts && !io->is_readers,
+	};
+}
+
+/* What fills no page of the client's has none to be dropped for it. */
+static bool is_counted(const struct charge_cached_io *io)
+{
+	return !io->is_scan && !io->is_direct;
+}
 
 static void begin_read(struct charge *charge, const struct charge_cached_io *io)
 {
-	struct backing_reads *reads = &io->backing->reads;
-	uint64_t end = io->offset + io->size;
+	struct backing_read read = read_of(io);
 
+	if (!is_counted(io))
+		return;
 	inode_lock(charge->table, io->inode);
-	if (!reads->end || reads->first > io->offset)
-		reads->first = io->offset;
-	if (reads->end < end)
-		reads->end = end;
-	if (!io->is_hosts && !io->is_scan && reads->lent_end < end)
-		reads->lent_end = end;
-	reads->under_way++;
+	backing_reads_begin(&io->backing->reads, &read);
 	inode_unlock(charge->table, io->inode);
-}
-
-/*
- * What the backing needn't keep any more. Of the host's, that is from the begin
- * of a folio on that reaches into what was read; but not what was read for
- * others, and is read again by the host in a moment: that then takes no disk.
- * With the last of these all goes that they have been through: side by side
- * they bring in pages behind each other's back, as does readahead.
- */
-static struct span end_read(struct charge *charge,
-			    const struct charge_cached_io *io)
-{
-	struct backing_reads *reads = &io->backing->reads;
-	struct span done = { io->offset, io->offset + io->size };
-
-	inode_lock(charge->table, io->inode);
-	if (io->is_readers || (io->is_hosts && reads->lent_end > done.first))
-		reads->lent_end = 0;
-	reads->under_way--;
-	if (io->is_hosts && !reads->lent_end && !reads->under_way) {
-		done.first = reads->first;
-		done.end = reads->end;
-		reads->end = 0;
-	}
-	done.first = done.first / FOLIO_BYTES * FOLIO_BYTES;
-	if (done.first < reads->lent_end)
-		done.first = reads->lent_end;
-	inode_unlock(charge->table, io->inode);
-	return done;
 }
 
 int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
@@ -489,10 +465,13 @@ int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io)
 	read.file.is_scan = io->is_scan;
 	read.passes_by = !io->inode->pages->cached->is_ours;
 	io->is_hosts = io->is_direct || is_by_host(charge, io);
-	if (!io->is_scan)
+	if (io->is_scan)
+		affinity_follow(io->tid);
+	else
 		charge_note_use(charge, io->inode, io->tid);
 	if (!io->is_scan && !io->is_hosts)
 		fill_ahead(charge, io);
+	io->is_readers = false;
 	begin_read(charge, io);
 	n = charge_read(&read);
 	io->is_readers = read.is_made_here;
@@ -530,32 +509,54 @@ static void note_in_books(struct charge *charge,
 		inode_mark(charge->table, inode, INODE_CHARGED);
 }
 
-/* The client has the data now: once is enough. */
-static void drop_backing_pages(const struct charge_cached_io *io,
-			       const struct span *done, int64_t n)
+/*
+ * The client has the data now: once is enough. A folio that reaches behind the
+ * file's end goes with all that is there only.
+ */
+static void drop_backing_pages(struct charge *charge,
+			       const struct charge_cached_io *io,
+			       const struct backing_span *span)
 {
-	uint64_t length = done->end - done->first;
+	const struct inode_cached *cached = io->inode->pages->cached;
+	uint64_t size_bytes;
 
-	if (done->first >= done->end)
+	if (span->first >= span->end || !cached->is_ours)
 		return;
-	/* At its end, with what readahead has brought in behind it. */
-	posix_fadvise(backing_read_fd(io->backing), (off_t)done->first,
-		      (uint64_t)n < io->size ? 0 : (off_t)length,
-		      POSIX_FADV_DONTNEED);
+	inode_lock(charge->table, io->inode);
+	size_bytes = cached->size_bytes;
+	inode_unlock(charge->table, io->inode);
+	posix_fadvise(
+		backing_read_fd(io->backing), (off_t)span->first,
+		span->end < size_bytes ? (off_t)(span->end - span->first) : 0,
+		POSIX_FADV_DONTNEED);
+}
+
+static void end_counted(struct charge *charge,
+			const struct charge_cached_io *io)
+{
+	struct backing_read read = read_of(io);
+	struct backing_span span;
+
+	inode_lock(charge->table, io->inode);
+	span = backing_reads_end(&io->backing->reads, &read);
+	inode_unlock(charge->table, io->inode);
+	drop_backing_pages(charge, io, &span);
 }
 
 /* Nothing is to stay, but what was there before. */
 static void end_scan(struct charge *charge, const struct charge_cached_io *io,
-		     const struct span *done, int64_t result)
+		     int64_t result)
 {
+	struct backing_read read = read_of(io);
+	struct backing_span span = backing_reads_alone(&read);
+
 	if (!io->is_direct)
 		charge_trail_add(charge->trail, io->inode, io->offset,
 				 io->size);
 	/* Where it has to be kept to be read. */
-	if (result > 0 && io->inode->pages->cached->is_ours &&
-	    atomic_load_explicit(&io->backing->scan.is_cached,
-				 memory_order_relaxed))
-		drop_backing_pages(io, done, result);
+	if (result > 0 && atomic_load_explicit(&io->backing->scan.is_cached,
+					       memory_order_relaxed))
+		drop_backing_pages(charge, io, &span);
 	charge_close_backing(charge, io->backing);
 }
 
@@ -567,20 +568,16 @@ void charge_cached_end_read(struct charge *charge,
 		.length = io->size,
 	};
 
-	struct span done;
-
 	if (!io->backing)
 		return;
-	done = end_read(charge, io);
 	if (io->is_scan) {
-		end_scan(charge, io, &done, result);
+		end_scan(charge, io, result);
 		return;
 	}
+	if (is_counted(io))
+		end_counted(charge, io);
 	if (!io->is_hosts && !io->is_readers)
 		recharger_queue(charge->recharger, io->inode, &range);
-	else if (!io->is_direct && result > 0 &&
-		 io->inode->pages->cached->is_ours)
-		drop_backing_pages(io, &done, result);
 	if (!io->is_direct && result > 0)
 		note_in_books(charge, io, (uint64_t)result);
 	mirror_close(charge->mirror, io->ahead_fd);

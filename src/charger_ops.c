@@ -292,13 +292,17 @@ static int64_t do_ahead(struct charger_context *context, struct ring_call *call)
 
 /*
  * The kernel adds the pages, charged to this process, and asks the daemon for
- * them; more than a piece it doesn't take at once (Linux 6.18).
+ * them; more than a piece it doesn't take at once (Linux 6.18). The disk has
+ * all to read before the first is asked for.
  */
 static int64_t do_fill(struct charger_context *context, struct ring_call *call)
 {
 	uint64_t end = call->offset + call->length;
 
 	(void)context;
+	if (call->fd2 >= 0)
+		posix_fadvise(call->fd2, (off_t)call->offset,
+			      (off_t)call->length, POSIX_FADV_WILLNEED);
 	for (uint64_t at = call->offset; at < end; at += FILL_PIECE_BYTES)
 		posix_fadvise(call->fd, (off_t)at,
 			      (off_t)(end - at < FILL_PIECE_BYTES ?

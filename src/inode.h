@@ -127,6 +127,7 @@ struct inode_limits {
 	unsigned int path_fds; /* at most so many O_PATH fds, unless pinned */
 	unsigned int idle_backings; /* see backing.h */
 	bool keeps_writers; /* idle ones that are open for writing, too */
+	bool reads_exactly; /* backings have no readahead: the client's has */
 };
 
 /* A shard's idle backings: its list and their number (its lock). */

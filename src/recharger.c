@@ -249,6 +249,7 @@ static void fill_ranges(struct recharger *recharger,
 		struct ring_call call = {
 			.op = RING_FILL,
 			.fd = fd,
+			.fd2 = -1, /* it has been read already */
 			.offset = range->first * page_bytes(),
 			.length = (range->end - range->first) * page_bytes(),
 		};

@@ -127,6 +127,7 @@ static int make_table(struct session *session)
 	int fd, r;
 
 	limits.keeps_writers = session->options.io == POLICY_IO_CACHED;
+	limits.reads_exactly = session->options.io == POLICY_IO_CACHED;
 	fd = open(session->places.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return log_error_errno(-errno, "SOURCE \"%s\"",

@@ -112,6 +112,25 @@ def test_one_copy_stays(place, size):
         lambda: place.judge.look(*paths).resident <= pages // 100)
 
 
+def read_scattered(path, count):
+    """Single pages, in no order."""
+    choose = random.Random(0)
+    with open(path, "rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        for at in choose.sample(range(os.fstat(file.fileno()).st_size // PAGE),
+                                count):
+            assert len(os.pread(file.fileno(), PAGE, at * PAGE)) == PAGE
+
+
+def test_one_copy_stays_of_what_is_scattered(place):
+    path = place.put(place.source, "file", 16 * MIB)
+    evict(path)
+    place.cover("io=cached")
+    place.run(read_scattered, place.mount / "file", 200)
+    converged(place, place.mount / "file", at_least=200)
+    assert eventually(lambda: place.judge.look(path).resident <= 2), place.judge.look(path).resident
+
+
 def test_beside_the_mount_the_reader_pays(place):
     """The control."""
     path = place.put(place.beside, "file", 64 * KIB)
