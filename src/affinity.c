@@ -17,7 +17,7 @@ static cpu_set_t allowed; /* set once, before there are threads */
 static __thread struct {
 	bool follows;
 	int cpu; /* if it follows */
-	unsigned int small; /* requests since the last large one */
+	unsigned int others; /* requests since the last that it followed */
 	pid_t client; /* whom it follows, and his requests since a look */
 	unsigned int unseen;
 } self;
@@ -79,7 +79,7 @@ void affinity_follow(pid_t tid)
 	int cpu;
 
 	if (self.follows && tid == self.client && ++self.unseen < LOOK_EVERY) {
-		self.small = 0;
+		self.others = 0;
 		return;
 	}
 	cpu = cpu_of_sleeper(tid);
@@ -94,12 +94,12 @@ void affinity_join(int cpu)
 		affinity_relax();
 		return;
 	}
-	self.small = 0;
+	self.others = 0;
 	go_to(cpu);
 }
 
 void affinity_relax(void)
 {
-	if (self.follows && ++self.small > RELAX_AFTER)
+	if (self.follows && ++self.others > RELAX_AFTER)
 		go_to(AFFINITY_ANY);
 }

@@ -24,12 +24,12 @@ void affinity_init(void);
 void affinity_init_thread(void);
 
 /*
- * Such a request of thread @tid: the caller goes where that sleeps. One that
+ * A request of thread @tid to be followed: the caller goes where that sleeps. One that
  * runs on has more to do than to wait, and is left alone on its CPU.
  */
 void affinity_follow(pid_t tid);
 
-/* Any other request: after a number of them the thread may run anywhere. */
+/* Any request: after a number that were not followed it may run anywhere. */
 void affinity_relax(void);
 
 /* The CPU that the thread has followed to, or AFFINITY_ANY. */

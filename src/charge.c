@@ -2,6 +2,7 @@
 /* The heart, 1: opening and closing; see charge.h. */
 #include "charge_priv.h"
 
+#include "affinity.h"
 #include "leases.h"
 #include "log.h"
 #include "residency.h"
@@ -528,6 +529,8 @@ static int finish_open(const struct charge_file *file,
 	bool is_first;
 	int r = 0;
 
+	if (file->is_scan)
+		affinity_follow(request->tid);
 	is_first = charge_join(file, &reply->before.uses);
 	/* As open(2) does where the filesystem has no direct I/O. */
 	if (request->flags & O_DIRECT) {

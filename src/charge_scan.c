@@ -13,6 +13,7 @@
  */
 #include "charge_priv.h"
 
+#include "affinity.h"
 #include "residency.h"
 #include "util.h"
 
@@ -241,6 +242,7 @@ bool charge_join(const struct charge_file *file, uint32_t *uses)
 	inode_lock(charge->table, backing->inode);
 	if (file->is_scan) {
 		is_first = scan->opens++ == 0;
+		scan->item.cpu = affinity_cpu();
 		scan->is_used |= backing->users > 0;
 	} else {
 		backing->users++;

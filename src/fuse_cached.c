@@ -77,8 +77,6 @@ static void run_read(struct fuse_front *front, struct job *job)
 	int64_t n;
 
 	io.is_scan = is_scan(front, job);
-	if (io.is_scan)
-		transport_follow(io.tid);
 	n = charge_cached_read(front->charge, &io);
 	if (n < 0)
 		fuse_reply_err(job->req, (int)-n);

@@ -82,8 +82,6 @@ static void run_open(struct fuse_front *front, struct job *job)
 		fuse_reply_err(job->req, -r);
 		return;
 	}
-	if (reply.file.is_scan)
-		transport_follow(request.tid);
 	before = (struct scanners_before){
 		.resident_bytes = reply.before.resident_bytes,
 		.uses = reply.before.uses,

@@ -86,6 +86,7 @@ static void *pool_thread(void *arg)
 	pthread_mutex_lock(&pool->lock);
 	while ((work = pool_take(pool))) {
 		pthread_mutex_unlock(&pool->lock);
+		affinity_relax();
 		work->run(work->userdata);
 		free(work);
 		pthread_mutex_lock(&pool->lock);

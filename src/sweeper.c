@@ -22,7 +22,6 @@ struct sweeper {
 	struct list queue; /* the first to be swept is its last */
 	uint64_t bytes; /* with those of the one that is being swept */
 	unsigned int items;
-	int cpu; /* of who has added last: affinity_cpu() there */
 	bool stopping;
 };
 
@@ -71,7 +70,7 @@ static void *sweeper_main(void *arg)
 					    struct sweeper_item, link);
 			list_del(&item->link);
 			bytes = item->bytes;
-			cpu = sweeper->cpu;
+			cpu = item->cpu;
 			pthread_mutex_unlock(&sweeper->lock);
 			affinity_join(cpu);
 			sweeper->config.sweep(sweeper->config.userdata, item);
@@ -138,7 +137,6 @@ bool sweeper_add(struct sweeper *sweeper, struct sweeper_item *item,
 		list_add(&sweeper->queue, &item->link);
 		sweeper->bytes += bytes;
 		sweeper->items++;
-		sweeper->cpu = affinity_cpu();
 		if (is_first || is_worth_it(sweeper))
 			pthread_cond_signal(&sweeper->changed);
 	}

@@ -22,6 +22,7 @@ struct sweeper;
 struct sweeper_item {
 	struct list link;
 	uint64_t bytes; /* about so much is there to be cleared away */
+	int cpu; /* to be set: where that is done; see affinity_join() */
 };
 
 /* Called by the thread, or by sweeper_free(), once for each that was added. */

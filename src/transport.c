@@ -70,7 +70,7 @@ static __thread struct {
 	int fd; /* it came from there, and is answered there */
 	uint64_t unique;
 	bool is_known; /* the thread has had a message */
-	pid_t followed; /* who waits, where it is to be; 0: anybody */
+	pid_t large_client; /* who waits for much data; 0: nobody */
 } message;
 
 /* As struct fuse_out_header there. */
@@ -98,21 +98,16 @@ static void note_client(const struct in_header *header, const void *body)
 	if (header->opcode == FUSE_OPCODE_READ ||
 	    header->opcode == FUSE_OPCODE_WRITE)
 		memcpy(&io, body, sizeof(io));
-	message.followed = io.size >= LARGE_BYTES ? (pid_t)header->pid : 0;
-	if (!message.followed)
+	message.large_client = io.size >= LARGE_BYTES ? (pid_t)header->pid : 0;
+	if (!message.large_client)
 		affinity_relax();
-}
-
-void transport_follow(pid_t tid)
-{
-	message.followed = tid;
 }
 
 static void follow_client(void)
 {
-	if (message.followed)
-		affinity_follow(message.followed);
-	message.followed = 0;
+	if (message.large_client)
+		affinity_follow(message.large_client);
+	message.large_client = 0;
 }
 
 /* A worker that rests or waits here is cancelled when the session ends. */

@@ -13,8 +13,6 @@
 
 #include "arena.h"
 
-#include <sys/types.h>
-
 struct fuse_session;
 
 /* Before the right to large pipes is given up: see pipes.h. 0 or -errno. */
@@ -53,12 +51,6 @@ size_t transport_max_read(void);
 int transport_pipe_begin(size_t size);
 int transport_pipe_send(void);
 void transport_pipe_drop(void);
-
-/*
- * The thread is to be where @tid, who waits for the answer at hand, sleeps: see
- * affinity.h.
- */
-void transport_follow(pid_t tid);
 
 /* Where the data of the write at hand are, which libfuse has at @data. */
 const char *transport_payload(const char *data);
