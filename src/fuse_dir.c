@@ -10,9 +10,49 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Replies, if it is there: 0; else -errno, and there is no reply yet. */
+static int reply_lookup(fuse_req_t req, struct inode *parent, const char *name)
+{
+	struct fuse_front *front = front_of(req);
+	struct fuse_entry_param entry;
+	struct inode *inode;
+	struct stat st;
+	int r;
+
+	r = front_lookup(front, parent, name, &inode, &st);
+	if (r < 0)
+		return r;
+	front_fill_entry(front, inode, &st, &entry);
+	/* A reply that the kernel no longer wants leaves no reference. */
+	if (fuse_reply_entry(req, &entry) == -ENOENT)
+		inode_forget(front->table, inode, 1);
+	return 0;
+}
+
+/* To a lookup alone: who makes a name expects one. */
+static void reply_miss(fuse_req_t req)
+{
+	struct scanners_caller caller = front_caller(req);
+	struct fuse_front *front = front_of(req);
+	struct fuse_entry_param none = {
+		.entry_timeout = front->config.negative_timeout,
+	};
+
+	scanners_note_miss(front->scanners, &caller);
+	if (none.entry_timeout > 0)
+		fuse_reply_entry(req, &none);
+	else
+		fuse_reply_err(req, ENOENT);
+}
+
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	front_reply_lookup(req, front_inode(front_of(req), parent), name);
+	int r = reply_lookup(req, front_inode(front_of(req), parent), name);
+
+	if (r == -ENOENT)
+		reply_miss(req);
+	else if (r < 0)
+		fuse_reply_err(req, -r);
 }
 
 static void forget_one(struct fuse_front *front, fuse_ino_t ino,
@@ -76,10 +116,10 @@ static void make_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name,
 		r = make_object(dir_fd, name, object);
 	creds_restore();
 	inode_fd_put(front->table, dir);
+	if (r == 0)
+		r = reply_lookup(req, dir, name);
 	if (r < 0)
 		fuse_reply_err(req, -r);
-	else
-		front_reply_lookup(req, dir, name);
 }
 
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -126,12 +166,12 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent,
 		inode_fd_put(front->table, dir);
 	if (fd >= 0)
 		inode_fd_put(front->table, inode);
-	if (r < 0) {
-		fuse_reply_err(req, -r);
-		return;
+	if (r == 0) {
+		front_note_change(front, newname);
+		r = reply_lookup(req, dir, newname);
 	}
-	front_note_change(front, newname);
-	front_reply_lookup(req, dir, newname);
+	if (r < 0)
+		fuse_reply_err(req, -r);
 }
 
 /* -- removing -- */

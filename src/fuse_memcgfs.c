@@ -135,44 +135,6 @@ void front_note_change(struct fuse_front *front, const char *name)
 		rulebook_touch(front->book);
 }
 
-static void front_reply_miss(fuse_req_t req)
-{
-	struct scanners_caller caller = front_caller(req);
-	struct fuse_front *front = front_of(req);
-	struct fuse_entry_param none = {
-		.entry_timeout = front->config.negative_timeout,
-	};
-
-	scanners_note_miss(front->scanners, &caller);
-	if (none.entry_timeout > 0)
-		fuse_reply_entry(req, &none);
-	else
-		fuse_reply_err(req, ENOENT);
-}
-
-void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name)
-{
-	struct fuse_front *front = front_of(req);
-	struct fuse_entry_param entry;
-	struct inode *inode;
-	struct stat st;
-	int r;
-
-	r = front_lookup(front, parent, name, &inode, &st);
-	if (r == -ENOENT) {
-		front_reply_miss(req);
-		return;
-	}
-	if (r < 0) {
-		fuse_reply_err(req, -r);
-		return;
-	}
-	front_fill_entry(front, inode, &st, &entry);
-	/* A reply that the kernel no longer wants leaves no reference. */
-	if (fuse_reply_entry(req, &entry) == -ENOENT)
-		inode_forget(front->table, inode, 1);
-}
-
 int front_assume_caller(fuse_req_t req, bool with_groups)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);

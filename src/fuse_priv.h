@@ -73,9 +73,6 @@ void front_fill_entry(struct fuse_front *front, struct inode *inode,
 int front_lookup(struct fuse_front *front, struct inode *parent,
 		 const char *name, struct inode **inode, struct stat *st);
 
-/* The same, and replies; on failure with the errno. */
-void front_reply_lookup(fuse_req_t req, struct inode *parent, const char *name);
-
 /* What was behind the name has changed: it may be a file of rules. */
 void front_note_change(struct fuse_front *front, const char *name);
 
