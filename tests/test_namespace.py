@@ -447,7 +447,7 @@ def test_it_is_kept_that_there_is_no_such_name(place):
 
 
 def test_it_is_kept_for_so_long(place):
-    place.cover("negative_timeout=0.3")
+    place.cover(f"negative_timeout={settings.seconds(2)}")
     assert not is_there(place.mount / "new")
     place.put(place.source, "new", 1)
     assert not is_there(place.mount / "new")

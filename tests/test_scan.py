@@ -35,6 +35,8 @@ SCANNER_LIMIT = 16 * MIB  # a process has to live there
 SIZE = 64 * KIB
 LARGE = 4 * LEFT
 FIRST = 128 * KIB
+# With io=cached: what a quick one pays for may go before it is the target's.
+GREPS = 8
 
 BY_RULE = "/tree/** scan\n/half/** scan\n/large scan\n"
 WORD = "no such word"
@@ -114,7 +116,8 @@ class Scene(Place):
         the mount that are just being dropped brings them in again."""
         limit = LEFT // settings.PAGE
         if self.mount.cached:
-            steady(lambda: counters(self.mount)["scan_dropped_bytes"])
+            # What scanners missed goes with the daemon's next look, in 2 s.
+            steady(lambda: counters(self.mount)["scan_dropped_bytes"], 2.5)
         eventually(lambda: self.look(*paths).resident <= limit, 2)
         return self.look(*paths)
 
@@ -126,14 +129,21 @@ class Scene(Place):
             most[name] = max(most.get(name, 0), file["resident"])
         return sum(most.values()) * settings.PAGE / HOT
 
-    def hot_share_after(self, scan):
-        """At best: a machine may take what is idle for a while by itself, as by
-        DAMON's pageout. That doesn't happen each time; a scan's harm does."""
+    def hot_share_after_grep(self, times=1):
+        """Where the machine takes what is idle by itself, the best of a few:
+        that doesn't happen each time, and takes little; a scan's harm is done
+        each time."""
         share = 0
-        for _ in range(3):
+        for _ in range(3 if kernel.takes_what_is_idle() else 1):
             self.run(use, self.mount / "hot")
-            scan()
+            before = counters(self.mount)
+            for _ in range(times):
+                self.grep(self.mount / "tree")
             share = max(share, self.hot_share())
+            assert share >= 0.9
+            after = counters(self.mount)
+            for name in "scan_bytes", "scan_dropped_bytes":
+                assert after[name] - before[name] >= times * TREE * 0.95
             if share >= 0.99:
                 break
         return share
@@ -184,7 +194,7 @@ def counters(mount):
 def test_grep_takes_nothing_and_leaves_nothing(scene, figure, mode, rules):
     scene.begin(rules, mode)
     before = sharers(scene.mount, "hot")
-    share = scene.hot_share_after(lambda: scene.grep(scene.mount / "tree"))
+    share = scene.hot_share_after_grep()
     report = scene.left(scene.tree)
     charged = scene.scanner.file_bytes()
     figure(f"{100 * share:.1f} % of the hot set stay, {report.resident} pages "
@@ -197,10 +207,7 @@ def test_grep_takes_nothing_and_leaves_nothing(scene, figure, mode, rules):
     assert charged < MIB
     assert sharers(scene.mount, "tree") == set()
     assert sharers(scene.mount, "hot") == before
-    told = counters(scene.mount)
-    assert told["scans"] >= TREE // SIZE
-    assert told["scan_bytes"] >= TREE * 0.95
-    assert told["scan_dropped_bytes"] >= TREE * 0.95
+    assert counters(scene.mount)["scans"] >= TREE // SIZE
 
 
 @pytest.mark.figures
@@ -212,7 +219,7 @@ def test_grep_through_pages_of_the_mount(scene, figure, rules):
     """With io=cached. Of who is found out it is told some files later, whose
     reader is taken for one who uses them."""
     scene.begin(rules, "io=cached")
-    share = scene.hot_share_after(lambda: scene.grep(scene.mount / "tree"))
+    share = scene.hot_share_after_grep(GREPS)
     assert eventually(lambda: scene.scanner.file_bytes() < MIB)
     report = scene.left(scene.tree)
     charged = scene.scanner.file_bytes()
@@ -226,9 +233,6 @@ def test_grep_through_pages_of_the_mount(scene, figure, rules):
         report.describe(scene.target)
     if rules:
         assert scene.scanner.path not in sharers(scene.mount, "tree")
-    told = counters(scene.mount)
-    assert told["scan_bytes"] >= TREE * 0.95
-    assert told["scan_dropped_bytes"] >= TREE * 0.95
 
 
 @pytest.mark.figures
@@ -236,8 +240,7 @@ def test_grep_through_pages_of_the_mount(scene, figure, rules):
 def test_without_the_treatment_it_does(scene, figure, mode):
     """The control of the tests in this file."""
     scene.begin("", mode, "scan=off")
-    for _ in range(8):
-        # What a quick scanner pays for goes before it is the target's.
+    for _ in range(1 if mode == "io=auto" else GREPS):
         scene.grep(scene.mount / "tree")
         report, share = scene.look(scene.tree), scene.hot_share()
         if share < 0.9:

@@ -16,10 +16,11 @@ def eventually(condition, limit=5, every=0.02):
         time.sleep(every)
 
 
-def steady(value, for_seconds=0.5, limit=5):
+def steady(value, for_seconds, limit=10):
     """The value(), once it has been the same for so long; else its last one,
     at the limit."""
     end = time.monotonic() + settings.seconds(limit)
+    for_seconds = settings.seconds(for_seconds)
     last, since = value(), time.monotonic()
     while time.monotonic() < min(since + for_seconds, end):
         time.sleep(0.05)
