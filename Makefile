@@ -220,7 +220,7 @@ bench-rules: ## measure what rules cost an open
 bench-scan: ## measure what scans cost, and what they cost others
 	@scripts/deps.sh build bench
 	@$(MAKE) --no-print-directory all
-	@$(PYTHON) bench/scan.py
+	@$(PYTHON) bench/scan.py $(BENCH_ARGS)
 
 $(B)/bench_scanners: bench/scanners.c $(B)/libmemcgfs.a $(B)/flags
 	@echo "  CC      $@"
