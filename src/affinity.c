@@ -74,18 +74,20 @@ static int cpu_of_sleeper(pid_t tid)
 	return cpu && *state != 'R' ? atoi(cpu) : AFFINITY_ANY;
 }
 
-void affinity_follow(pid_t tid)
+int affinity_follow(pid_t tid)
 {
 	int cpu;
 
-	if (self.follows && tid == self.client && ++self.unseen < LOOK_EVERY) {
+	if (self.follows && tid > 0 && tid == self.client &&
+	    ++self.unseen < LOOK_EVERY) {
 		self.others = 0;
-		return;
+		return self.cpu;
 	}
 	cpu = cpu_of_sleeper(tid);
 	self.client = cpu == AFFINITY_ANY ? 0 : tid;
 	self.unseen = 0;
 	affinity_join(cpu);
+	return cpu;
 }
 
 void affinity_join(int cpu)

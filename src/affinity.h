@@ -24,10 +24,11 @@ void affinity_init(void);
 void affinity_init_thread(void);
 
 /*
- * A request of thread @tid to be followed: the caller goes where that sleeps. One that
- * runs on has more to do than to wait, and is left alone on its CPU.
+ * A request of thread @tid to be followed: the caller goes where that sleeps,
+ * and is told which CPU that is. One that runs on has more to do than to wait,
+ * and is left alone on its CPU: AFFINITY_ANY.
  */
-void affinity_follow(pid_t tid);
+int affinity_follow(pid_t tid);
 
 /* Any request: after a number that were not followed it may run anywhere. */
 void affinity_relax(void);

@@ -2,6 +2,7 @@
 /* The file below an inode, while it is open; see backing.h. */
 #include "backing.h"
 
+#include "affinity.h"
 #include "passthrough.h"
 #include "util.h"
 
@@ -21,6 +22,7 @@ static struct backing *backing_alloc(struct inode *inode)
 		backing->fds[i] = -1;
 	list_init(&backing->idle_link);
 	list_init(&backing->scan.item.link);
+	backing->scan.cpu = AFFINITY_ANY;
 	return backing;
 }
 

@@ -25,7 +25,7 @@ enum backing_use {
 	BACKING_DIRECT_READ,
 	BACKING_DIRECT_WRITE,
 	BACKING_QUIET_READ, /* O_NOATIME */
-	BACKING_SCAN, /* with a readahead of its own */
+	BACKING_SCAN, /* with a readahead of its own, if it has any */
 	BACKING_USES,
 };
 
@@ -51,6 +51,7 @@ struct backing_scan {
 	struct shadow_map *kept; /* which pages those are; NULL: none, or all */
 	bool is_late; /* one of them came as a user */
 	bool is_queued; /* to be swept: the queue has one of the opens */
+	int cpu; /* where the latest of them waits, or AFFINITY_ANY */
 	struct sweeper_item item; /* the queue's */
 	/* Of who reads strictly; these are atomic, and relaxed. */
 	_Atomic bool is_probed; /* whether the next is known */

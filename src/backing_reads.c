@@ -5,6 +5,8 @@
 /* Of what lies far apart, what is between may be in use by others. */
 #define SPARSE 4
 
+static const struct backing_span nothing;
+
 static uint64_t folio_floor(uint64_t offset)
 {
 	return offset / BACKING_READS_FOLIO_BYTES * BACKING_READS_FOLIO_BYTES;
@@ -21,31 +23,49 @@ void backing_reads_begin(struct backing_reads *reads,
 		reads->end = end;
 	reads->bytes += read->size;
 	reads->under_way++;
-	if (!read->is_lent)
-		return;
-	reads->lent_bytes += read->size;
-	if (reads->lent_end < end)
-		reads->lent_end = end;
-}
-
-static void give_back(struct backing_reads *reads, uint64_t bytes)
-{
-	reads->lent_bytes -= bytes < reads->lent_bytes ? bytes :
-							 reads->lent_bytes;
-	if (!reads->lent_bytes)
-		reads->lent_end = 0;
+	reads->has_lent |= read->is_lent;
 }
 
 /* What all of them were through; from now on they are others. */
-static struct backing_span all(struct backing_reads *reads)
+static struct backing_span take_all(struct backing_reads *reads)
 {
 	struct backing_span span = { folio_floor(reads->first), reads->end };
 
 	if (reads->end - reads->first > SPARSE * reads->bytes)
-		span.end = 0;
-	reads->end = 0;
-	reads->bytes = 0;
+		span = nothing;
+	reads->first = reads->end = reads->bytes = 0;
 	return span;
+}
+
+/* The last one out has all that they have left, and his own, @span. */
+static struct backing_span leave(struct backing_reads *reads,
+				 struct backing_span span)
+{
+	struct backing_span all;
+
+	if (--reads->under_way || reads->has_lent)
+		return span;
+	all = take_all(reads);
+	return all.end ? all : span;
+}
+
+struct backing_span backing_reads_end(struct backing_reads *reads,
+				      const struct backing_read *read)
+{
+	struct backing_span own = { read->offset, read->offset + read->size };
+
+	return leave(reads, read->is_lent ? nothing : own);
+}
+
+void backing_reads_begin_recharge(struct backing_reads *reads)
+{
+	reads->under_way++;
+	reads->has_lent = false;
+}
+
+struct backing_span backing_reads_end_recharge(struct backing_reads *reads)
+{
+	return leave(reads, nothing);
 }
 
 struct backing_span backing_reads_alone(const struct backing_read *read)
@@ -54,25 +74,4 @@ struct backing_span backing_reads_alone(const struct backing_read *read)
 		.first = folio_floor(read->offset),
 		.end = read->offset + read->size,
 	};
-}
-
-struct backing_span backing_reads_end(struct backing_reads *reads,
-				      const struct backing_read *read)
-{
-	struct backing_span span = backing_reads_alone(read), whole;
-
-	reads->under_way--;
-	if (read->is_lent)
-		return (struct backing_span){ 0 };
-	if (read->offset < reads->lent_end) {
-		/* Around it may be what is yet to be read. */
-		span.first = read->offset;
-		give_back(reads, read->size);
-	} else if (span.first < reads->lent_end) {
-		span.first = reads->lent_end;
-	}
-	if (reads->under_way || reads->lent_bytes)
-		return span;
-	whole = all(reads);
-	return whole.end ? whole : span;
 }

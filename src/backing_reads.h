@@ -4,13 +4,12 @@
  * his own (io=cached): reads for these bring some in, and one copy is enough.
  *
  * What was read for somebody the host reads once more in a moment, so that the
- * page is its own: it is lent until then, and stays, so that this takes no
- * disk. What the host has read goes; and once nothing is lent, and no read is
- * under way, all goes that these have been through: side by side they bring in
- * pages behind each other's back, as does the kernel's readahead.
+ * page is its own (a recharge): it is lent until then, and stays, so that this
+ * takes no disk. What the host has read goes; and once nothing is lent, and no
+ * read is under way, all goes that these have been through: what was brought in
+ * and not asked for, and folios that reach from one read into another.
  *
- * Pure. A read of the host that is below one that is lent is taken for its
- * return; if it isn't that, something goes that is to be read once more.
+ * Pure. Who protects the backing protects these.
  */
 #ifndef MEMCGFS_BACKING_READS_H
 #define MEMCGFS_BACKING_READS_H
@@ -25,10 +24,9 @@
 struct backing_reads {
 	uint64_t first; /* of what they have been through */
 	uint64_t end; /* 0: nothing */
-	uint64_t bytes; /* that are read there, or were */
-	uint64_t lent_end; /* behind the last that is lent */
-	uint64_t lent_bytes;
-	uint32_t under_way;
+	uint64_t bytes; /* that were read there, and are */
+	uint32_t under_way; /* and recharges */
+	bool has_lent;
 };
 
 struct backing_read {
@@ -49,6 +47,10 @@ void backing_reads_begin(struct backing_reads *reads,
 /* What needn't stay after it. */
 struct backing_span backing_reads_end(struct backing_reads *reads,
 				      const struct backing_read *read);
+
+/* All that is lent is about to be read by the host; and it has been asked to. */
+void backing_reads_begin_recharge(struct backing_reads *reads);
+struct backing_span backing_reads_end_recharge(struct backing_reads *reads);
 
 /* The same of one that isn't counted among them: with the folio it begins in. */
 struct backing_span backing_reads_alone(const struct backing_read *read);

@@ -2,7 +2,6 @@
 /* The heart, 1: opening and closing; see charge.h. */
 #include "charge_priv.h"
 
-#include "affinity.h"
 #include "leases.h"
 #include "log.h"
 #include "residency.h"
@@ -529,9 +528,7 @@ static int finish_open(const struct charge_file *file,
 	bool is_first;
 	int r = 0;
 
-	if (file->is_scan)
-		affinity_follow(request->tid);
-	is_first = charge_join(file, &reply->before.uses);
+	is_first = charge_join(file, request->tid, &reply->before.uses);
 	/* As open(2) does where the filesystem has no direct I/O. */
 	if (request->flags & O_DIRECT) {
 		r = backing_special_fd(file->charge->table, file->backing,

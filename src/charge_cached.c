@@ -22,7 +22,6 @@
 #define AHEAD_AT_ONCE 4
 /* Who hasn't read on for so long is done with what he has read. */
 #define TRAIL_AGE_NS (UINT64_C(500) * 1000000)
-/* Readahead goes by larger folios, which are dropped as a whole. */
 
 int charge_cached_begin(struct charge *charge, const char *mountpoint,
 			unsigned int workers)
@@ -389,6 +388,15 @@ static bool begin_ahead(struct charge *charge)
 	return false;
 }
 
+static bool is_missing(int fd, const struct ring_call *call)
+{
+	uint64_t resident;
+
+	return residency_count(fd, call->offset, call->length, &resident) ==
+		       0 &&
+	       !resident;
+}
+
 /*
  * Before the answer: who has it goes on to pages that are the host's already,
  * and waits for their data, if he is that fast, as for his own.
@@ -397,8 +405,9 @@ static void fill_ahead(struct charge *charge, struct charge_cached_io *io)
 {
 	struct ring_call call = {
 		.op = RING_FILL,
-		.fd2 = backing_read_fd(io->backing),
+		.fd2 = -1,
 		.offset = io->offset + io->size,
+		.offset2 = io->offset,
 	};
 	struct stat st;
 
@@ -412,6 +421,9 @@ static void fill_ahead(struct charge *charge, struct charge_cached_io *io)
 		io->ahead_fd =
 			mirror_open(charge->mirror, (uintptr_t)io->inode);
 	call.fd = io->ahead_fd;
+	if (io->ahead_fd >= 0 && io->inode->pages->cached->is_ours &&
+	    is_missing(io->ahead_fd, &call))
+		call.fd2 = backing_read_fd(io->backing);
 	if (io->ahead_fd >= 0)
 		charge_call(charge, binding_of(charge, io->inode), &call);
 	atomic_fetch_sub(&charge->aheads, 1);
@@ -514,19 +526,20 @@ static void note_in_books(struct charge *charge,
  * file's end goes with all that is there only.
  */
 static void drop_backing_pages(struct charge *charge,
-			       const struct charge_cached_io *io,
+			       const struct backing *backing,
 			       const struct backing_span *span)
 {
-	const struct inode_cached *cached = io->inode->pages->cached;
+	struct inode *inode = backing->inode;
+	const struct inode_cached *cached = inode->pages->cached;
 	uint64_t size_bytes;
 
 	if (span->first >= span->end || !cached->is_ours)
 		return;
-	inode_lock(charge->table, io->inode);
+	inode_lock(charge->table, inode);
 	size_bytes = cached->size_bytes;
-	inode_unlock(charge->table, io->inode);
+	inode_unlock(charge->table, inode);
 	posix_fadvise(
-		backing_read_fd(io->backing), (off_t)span->first,
+		backing_read_fd(backing), (off_t)span->first,
 		span->end < size_bytes ? (off_t)(span->end - span->first) : 0,
 		POSIX_FADV_DONTNEED);
 }
@@ -540,7 +553,33 @@ static void end_counted(struct charge *charge,
 	inode_lock(charge->table, io->inode);
 	span = backing_reads_end(&io->backing->reads, &read);
 	inode_unlock(charge->table, io->inode);
-	drop_backing_pages(charge, io, &span);
+	drop_backing_pages(charge, io->backing, &span);
+}
+
+struct backing *charge_cached_begin_recharge(struct charge *charge,
+					     struct inode *inode)
+{
+	struct backing *backing;
+
+	if (backing_open(charge->table, inode, false, false, &backing) < 0)
+		return NULL;
+	inode_lock(charge->table, inode);
+	backing_reads_begin_recharge(&backing->reads);
+	inode_unlock(charge->table, inode);
+	return backing;
+}
+
+void charge_cached_end_recharge(struct charge *charge, struct backing *backing)
+{
+	struct backing_span span;
+
+	if (!backing)
+		return;
+	inode_lock(charge->table, backing->inode);
+	span = backing_reads_end_recharge(&backing->reads);
+	inode_unlock(charge->table, backing->inode);
+	drop_backing_pages(charge, backing, &span);
+	charge_close_backing(charge, backing);
 }
 
 /* Nothing is to stay, but what was there before. */
@@ -556,7 +595,7 @@ static void end_scan(struct charge *charge, const struct charge_cached_io *io,
 	/* Where it has to be kept to be read. */
 	if (result > 0 && atomic_load_explicit(&io->backing->scan.is_cached,
 					       memory_order_relaxed))
-		drop_backing_pages(charge, io, &span);
+		drop_backing_pages(charge, io->backing, &span);
 	charge_close_backing(charge, io->backing);
 }
 

@@ -67,6 +67,14 @@ int64_t charge_cached_read(struct charge *charge, struct charge_cached_io *io);
 void charge_cached_end_read(struct charge *charge,
 			    const struct charge_cached_io *io, int64_t result);
 
+/*
+ * Around what has the host read again what was read for others: gives the
+ * backing for the second; or NULL. Both are the recharger's to call.
+ */
+struct backing *charge_cached_begin_recharge(struct charge *charge,
+					     struct inode *inode);
+void charge_cached_end_recharge(struct charge *charge, struct backing *backing);
+
 /* Bytes written, or -errno. */
 int64_t charge_cached_write(struct charge *charge,
 			    const struct charge_cached_io *io);

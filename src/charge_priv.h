@@ -287,7 +287,7 @@ void charge_watch(struct charge *charge, struct inode *inode);
  * is the first of the scans that are there, and how many uses the inode has
  * had by then. And one ends: whether it is to be closed as a scan's.
  */
-bool charge_join(const struct charge_file *file, uint32_t *uses);
+bool charge_join(const struct charge_file *file, pid_t tid, uint32_t *uses);
 bool charge_leave(const struct charge_file *file);
 
 /* What the open of a scan has seen. */

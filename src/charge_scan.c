@@ -232,17 +232,18 @@ static void wait_until_swept(struct charge *charge,
  * An open counts before it is known what is resident: a sweep that began
  * earlier is waited for, and a later one sees that somebody is there.
  */
-bool charge_join(const struct charge_file *file, uint32_t *uses)
+bool charge_join(const struct charge_file *file, pid_t tid, uint32_t *uses)
 {
 	struct charge *charge = file->charge;
 	struct backing *backing = file->backing;
 	struct backing_scan *scan = &backing->scan;
+	int cpu = file->is_scan ? affinity_follow(tid) : AFFINITY_ANY;
 	bool is_first = false;
 
 	inode_lock(charge->table, backing->inode);
 	if (file->is_scan) {
 		is_first = scan->opens++ == 0;
-		scan->item.cpu = affinity_cpu();
+		scan->cpu = cpu;
 		scan->is_used |= backing->users > 0;
 	} else {
 		backing->users++;
@@ -389,8 +390,10 @@ void charge_scan_close(const struct charge_file *file)
 	struct backing *backing = file->backing;
 	bool is_queued;
 	uint64_t bytes;
+	int cpu;
 
 	inode_lock(charge->table, backing->inode);
+	cpu = backing->scan.cpu;
 	bytes = bytes_brought(backing);
 	/* One sweep is enough, after the last of them. */
 	is_queued = bytes && !backing->scan.is_queued;
@@ -400,7 +403,7 @@ void charge_scan_close(const struct charge_file *file)
 	if (!is_queued)
 		end_scan(charge, backing);
 	else if (!charge->sweeper ||
-		 !sweeper_add(charge->sweeper, &backing->scan.item, bytes))
+		 !sweeper_add(charge->sweeper, &backing->scan.item, bytes, cpu))
 		sweep(charge, backing);
 }
 

@@ -290,10 +290,20 @@ static int64_t do_ahead(struct charger_context *context, struct ring_call *call)
 	return r;
 }
 
+/* The kernel takes no more than a piece at once (Linux 6.18). */
+static void will_need(int fd, uint64_t offset, uint64_t end)
+{
+	for (uint64_t at = offset; at < end; at += FILL_PIECE_BYTES)
+		posix_fadvise(fd, (off_t)at,
+			      (off_t)(end - at < FILL_PIECE_BYTES ?
+					      end - at :
+					      FILL_PIECE_BYTES),
+			      POSIX_FADV_WILLNEED);
+}
+
 /*
  * The kernel adds the pages, charged to this process, and asks the daemon for
- * them; more than a piece it doesn't take at once (Linux 6.18). The disk has
- * all to read before the first is asked for.
+ * them. The disk has all to read before the first is asked for.
  */
 static int64_t do_fill(struct charger_context *context, struct ring_call *call)
 {
@@ -301,14 +311,8 @@ static int64_t do_fill(struct charger_context *context, struct ring_call *call)
 
 	(void)context;
 	if (call->fd2 >= 0)
-		posix_fadvise(call->fd2, (off_t)call->offset,
-			      (off_t)call->length, POSIX_FADV_WILLNEED);
-	for (uint64_t at = call->offset; at < end; at += FILL_PIECE_BYTES)
-		posix_fadvise(call->fd, (off_t)at,
-			      (off_t)(end - at < FILL_PIECE_BYTES ?
-					      end - at :
-					      FILL_PIECE_BYTES),
-			      POSIX_FADV_WILLNEED);
+		will_need(call->fd2, call->offset2, end);
+	will_need(call->fd, call->offset, end);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /* Giving the host what readers were charged for; see recharger.h. */
 #include "recharger.h"
 
+#include "charge_cached.h"
 #include "charge_priv.h"
 #include "inode_place.h"
 #include "list.h"
@@ -302,12 +303,16 @@ static void run(struct recharger *recharger, struct recharge *recharge)
 {
 	int fd = open_pages(recharger, recharge->inode);
 	struct ranges lent = { 0 }, gone = { 0 };
+	struct backing *backing;
 
+	backing = charge_cached_begin_recharge(recharger->charge,
+					       recharge->inode);
 	drop_ranges(recharger, recharge, fd, &recharge->lent, &lent);
 	drop_ranges(recharger, recharge, fd, &recharge->gone, &gone);
 	if (fd >= 0)
 		fill_ranges(recharger, recharge, fd);
 	mirror_close(recharger->mirror, fd);
+	charge_cached_end_recharge(recharger->charge, backing);
 	/* It was kept for the next write, that hasn't come. */
 	backing_drop_writer(recharger->charge->table, recharge->inode);
 	ranges_clear(&recharge->lent);

@@ -36,8 +36,8 @@ enum ring_op {
 	/*
 	 * Start reading what isn't resident of it, for a file of a mount that
 	 * the daemon itself serves: nothing is waited for but the kernel's
-	 * queue of requests. Its backing, fd2, has the disk read it before,
-	 * unless that is -1.
+	 * queue of requests. Its backing, fd2, has the disk begin to read it
+	 * before, from offset2 on, unless that is -1.
 	 */
 	RING_FILL,
 	RING_CLAIM, /* drop foreign pages of the range, count the others */

@@ -124,7 +124,7 @@ struct sweeper *sweeper_free(struct sweeper *sweeper)
 }
 
 bool sweeper_add(struct sweeper *sweeper, struct sweeper_item *item,
-		 uint64_t bytes)
+		 uint64_t bytes, int cpu)
 {
 	bool has_room, is_first;
 
@@ -134,6 +134,7 @@ bool sweeper_add(struct sweeper *sweeper, struct sweeper_item *item,
 	if (has_room) {
 		is_first = list_empty(&sweeper->queue);
 		item->bytes = bytes;
+		item->cpu = cpu;
 		list_add(&sweeper->queue, &item->link);
 		sweeper->bytes += bytes;
 		sweeper->items++;

@@ -22,7 +22,7 @@ struct sweeper;
 struct sweeper_item {
 	struct list link;
 	uint64_t bytes; /* about so much is there to be cleared away */
-	int cpu; /* to be set: where that is done; see affinity_join() */
+	int cpu; /* where that is done */
 };
 
 /* Called by the thread, or by sweeper_free(), once for each that was added. */
@@ -36,8 +36,11 @@ int sweeper_new(const struct sweeper_config *config, struct sweeper **out);
 /* Sweeps what is left. */
 struct sweeper *sweeper_free(struct sweeper *sweeper);
 
-/* False: it is full, and the caller is to sweep. */
+/*
+ * To be swept at that CPU, or AFFINITY_ANY. False: it is full, and the caller
+ * is to sweep.
+ */
 bool sweeper_add(struct sweeper *sweeper, struct sweeper_item *item,
-		 uint64_t bytes);
+		 uint64_t bytes, int cpu);
 
 #endif

@@ -128,7 +128,7 @@ def test_one_copy_stays_of_what_is_scattered(place):
     place.cover("io=cached")
     place.run(read_scattered, place.mount / "file", 200)
     converged(place, place.mount / "file", at_least=200)
-    assert eventually(lambda: place.judge.look(path).resident <= 2), place.judge.look(path).resident
+    assert eventually(lambda: place.judge.look(path).resident <= 2)
 
 
 def test_beside_the_mount_the_reader_pays(place):

@@ -273,8 +273,11 @@ def admin_may_enter(may=True):
 def takes_what_is_idle():
     """Whether pages may go that nobody has used for a while, though there is
     room: DAMON then has a thread."""
-    return any(comm.read_text().startswith("kdamond")
-               for comm in Path("/proc").glob("[0-9]*/comm"))
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has ended
+            if comm.read_text().startswith("kdamond"):
+                return True
+    return False
 
 
 def magic(path):

@@ -2,6 +2,8 @@
 /* A thread that clears away a moment later: all of it, once, and not too much. */
 #include "sweeper.h"
 
+#include "affinity.h"
+
 #include "unit.h"
 #include "util.h"
 
@@ -47,13 +49,15 @@ static void test_each_is_swept_once_and_in_turn(void **state)
 	(void)state;
 	enter(&room);
 	for (int i = 0; i < ITEMS; i++)
-		assert_true(sweeper_add(room.sweeper, &room.items[i], 4096));
+		assert_true(sweeper_add(room.sweeper, &room.items[i], 4096,
+					AFFINITY_ANY));
 	while (atomic_load(&room.swept) < ITEMS)
 		unit_sleep_ms(1);
 	assert_int_equal(room.in_order, ITEMS);
 	/* And again: it waits for more. */
 	atomic_store(&room.swept, 0);
-	assert_true(sweeper_add(room.sweeper, &room.items[0], 4096));
+	assert_true(
+		sweeper_add(room.sweeper, &room.items[0], 4096, AFFINITY_ANY));
 	while (atomic_load(&room.swept) < 1)
 		unit_sleep_ms(1);
 	sweeper_free(room.sweeper);
@@ -69,8 +73,8 @@ static void test_it_takes_no_more_than_it_can_do(void **state)
 	(void)state;
 	enter(&room);
 	atomic_store(&room.is_locked, true);
-	while (taken < ITEMS &&
-	       sweeper_add(room.sweeper, &room.items[taken], 1 << 20))
+	while (taken < ITEMS && sweeper_add(room.sweeper, &room.items[taken],
+					    1 << 20, AFFINITY_ANY))
 		taken++;
 	assert_in_range(taken, 2, 4);
 	atomic_store(&room.is_locked, false);
@@ -86,7 +90,8 @@ static void test_nothing_is_left_at_the_end(void **state)
 	(void)state;
 	enter(&room);
 	for (int i = 0; i < 3; i++)
-		assert_true(sweeper_add(room.sweeper, &room.items[i], 1));
+		assert_true(sweeper_add(room.sweeper, &room.items[i], 1,
+					AFFINITY_ANY));
 	sweeper_free(room.sweeper);
 	assert_int_equal(room.swept, 3);
 	assert_null(sweeper_free(NULL));
