@@ -92,7 +92,8 @@ class Kind:
 
     def seconds(self, scan, warm):
         """What one scan takes."""
-        run(PAGES, "drop", f"{self.fs.source}/{scan}")
+        for top in {self.fs.mnt, self.fs.source}:  # either may have pages
+            run(PAGES, "drop", f"{top}/{scan}")
         if warm:
             subprocess.run([WORKER, "-g", self.target, "exec", "cat",
                             *self.files(scan, self.fs.source)],
