@@ -560,8 +560,14 @@ struct backing *charge_cached_begin_recharge(struct charge *charge,
 					     struct inode *inode)
 {
 	struct backing *backing;
+	bool is_there;
 
-	if (backing_open(charge->table, inode, false, false, &backing) < 0)
+	/* With one that is gone it is forgotten what is lent. */
+	inode_lock(charge->table, inode);
+	is_there = inode->backing;
+	inode_unlock(charge->table, inode);
+	if (!is_there ||
+	    backing_open(charge->table, inode, false, false, &backing) < 0)
 		return NULL;
 	inode_lock(charge->table, inode);
 	backing_reads_begin_recharge(&backing->reads);
