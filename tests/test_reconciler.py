@@ -263,8 +263,8 @@ def test_pages_of_a_file_that_was_open_before_its_rule_come_back(place):
 
 # ---- what it may take ----
 
-FILES, FILE_SIZE = 8000, MIB // 4
-WINDOW_S = 8
+FILES, FILE_SIZE = 12000, MIB // 4
+WINDOW_S = 12
 # What was saved up, and a look that goes beyond: of it, and of who counts.
 SPARE_S = 2 * 0.1 + 0.1
 COUNTING = 0.005
