@@ -36,16 +36,13 @@ static int device_find(const struct devices *devices, dev_t dev)
 /* Handles have to be had, and to be usable: try both. */
 static bool handles_work(int mount_fd)
 {
-	struct {
-		struct file_handle handle;
-		unsigned char bytes[MAX_HANDLE_SZ];
-	} key = { .handle.handle_bytes = MAX_HANDLE_SZ };
+	struct device_handle key = { .head.handle_bytes = MAX_HANDLE_SZ };
 	int mount_id, fd;
 
-	if (name_to_handle_at(mount_fd, "", &key.handle, &mount_id,
+	if (name_to_handle_at(mount_fd, "", &key.head, &mount_id,
 			      AT_EMPTY_PATH) < 0)
 		return false;
-	fd = open_by_handle_at(mount_fd, &key.handle, O_PATH | O_CLOEXEC);
+	fd = open_by_handle_at(mount_fd, &key.head, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	close_fd(fd);

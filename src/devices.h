@@ -6,12 +6,19 @@
 #ifndef MEMCGFS_DEVICES_H
 #define MEMCGFS_DEVICES_H
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
 #define DEVICES_MAX 1024
+
+/* A file's handle as the kernel has them, with room for any. */
+struct device_handle {
+	struct file_handle head;
+	unsigned char bytes[MAX_HANDLE_SZ];
+};
 
 struct device {
 	dev_t dev;

@@ -96,7 +96,7 @@ dev_t inode_table_excluded(const struct inode_table *table)
 
 static int key_of_handle(int fd, struct key *key)
 {
-	struct inode_handle found = { .head.handle_bytes = MAX_HANDLE_SZ };
+	struct device_handle found = { .head.handle_bytes = MAX_HANDLE_SZ };
 	int mount_id;
 
 	if (name_to_handle_at(fd, "", &found.head, &mount_id, AT_EMPTY_PATH) <

@@ -80,7 +80,7 @@ void shard_leave_fd(struct shard *shard, struct inode *inode)
 
 static int open_inode(struct inode_table *table, struct inode *inode, int flags)
 {
-	struct inode_handle handle = {
+	struct device_handle handle = {
 		.head.handle_type = inode->handle_type,
 		.head.handle_bytes = inode->handle_bytes,
 	};

@@ -55,12 +55,6 @@ static inline struct shard *inode_shard(struct inode_table *table,
 	return shard_of(table, inode->link.hash);
 }
 
-/* A handle as the kernel has them. */
-struct inode_handle {
-	struct file_handle head;
-	unsigned char bytes[MAX_HANDLE_SZ];
-};
-
 /* An inode's O_PATH fd; few have one. */
 struct path_fd {
 	struct list link; /* shard lock: in the LRU while unused */

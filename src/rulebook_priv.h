@@ -6,10 +6,10 @@
 #include "rulebook.h"
 
 #include "mover.h"
+#include "util.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 /*
  * A directory's snapshot. It doesn't change; who finds another one to hold
@@ -50,11 +50,7 @@ struct rulebook {
 
 static inline uint32_t rulebook_now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint32_t)((uint64_t)ts.tv_sec * 1000 +
-			  (uint64_t)ts.tv_nsec / 1000000);
+	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000);
 }
 
 /*
